@@ -86,7 +86,7 @@ class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field
         return event_id(self.ts_ns, self.agent, self.seq)
 
 
-class Exec(EventBase, tag="exec"):
+class Exec(EventBase, frozen=True, kw_only=True, tag="exec"):
     """A process replaced its program (``execve``, ``execveat``); ``process`` is the state after it."""
 
     filename: str | None = None
@@ -97,20 +97,20 @@ class Exec(EventBase, tag="exec"):
     """Flags of ``execveat``."""
 
 
-class Fork(EventBase, tag="fork"):
+class Fork(EventBase, frozen=True, kw_only=True, tag="fork"):
     """``process`` is the new one, its ``parent`` the one that called ``clone``, ``fork``, ``vfork`` or ``clone3``."""
 
     flags: str | None = None
 
 
-class Exit(EventBase, tag="exit"):
+class Exit(EventBase, frozen=True, kw_only=True, tag="exit"):
     """The last thread of a process ended; ``ret`` is the exit code, or minus the signal."""
 
     duration_ns: int | None = None
     """Life of the process."""
 
 
-class Open(EventBase, tag="open"):
+class Open(EventBase, frozen=True, kw_only=True, tag="open"):
     """``open``, ``openat``, ``openat2``, ``creat``, ``open_by_handle_at``; ``fd.name`` is the path that the kernel resolved."""
 
     name: str | None = None
@@ -124,32 +124,32 @@ class Open(EventBase, tag="open"):
     """Created with an executable mode (Falco's ``evt.is_open_exec``)."""
 
 
-class Connect(EventBase, tag="connect"):
+class Connect(EventBase, frozen=True, kw_only=True, tag="connect"):
     """``connect``; ``ret`` 0 or -EINPROGRESS is under way."""
 
     addr: str | None = None
     """What was asked for, ``address:port`` or a Unix path."""
 
 
-class Accept(EventBase, tag="accept"):
+class Accept(EventBase, frozen=True, kw_only=True, tag="accept"):
     """``accept``, ``accept4``: a peer was taken."""
 
     flags: str | None = None
 
 
-class Bind(EventBase, tag="bind"):
+class Bind(EventBase, frozen=True, kw_only=True, tag="bind"):
     """``bind`` of a socket to an address."""
 
     addr: str | None = None
 
 
-class Listen(EventBase, tag="listen"):
+class Listen(EventBase, frozen=True, kw_only=True, tag="listen"):
     """``listen``."""
 
     backlog: int | None = None
 
 
-class Socket(EventBase, tag="socket"):
+class Socket(EventBase, frozen=True, kw_only=True, tag="socket"):
     """``socket``, ``socketpair``."""
 
     domain: str | None = None
@@ -159,7 +159,7 @@ class Socket(EventBase, tag="socket"):
     proto: int | None = None
 
 
-class Send(EventBase, tag="send"):
+class Send(EventBase, frozen=True, kw_only=True, tag="send"):
     """``sendto``, ``sendmsg``, ``recvfrom``, ``recvmsg`` that rules or DNS recording want."""
 
     size: int | None = None
@@ -168,14 +168,14 @@ class Send(EventBase, tag="send"):
     """Name asked for when the payload is a DNS question."""
 
 
-class Dup(EventBase, tag="dup"):
+class Dup(EventBase, frozen=True, kw_only=True, tag="dup"):
     """``dup``, ``dup2``, ``dup3``, ``fcntl(F_DUPFD)``; ``fd`` is the new descriptor and what it now stands for."""
 
     oldfd: int | None = None
     newfd: int | None = None
 
 
-class Namespace(EventBase, tag="namespace"):
+class Namespace(EventBase, frozen=True, kw_only=True, tag="namespace"):
     """``setns``, ``unshare``, ``chroot``, ``pivot_root``."""
 
     nstype: str | None = None
@@ -185,7 +185,7 @@ class Namespace(EventBase, tag="namespace"):
     path: str | None = None
 
 
-class Mount(EventBase, tag="mount"):
+class Mount(EventBase, frozen=True, kw_only=True, tag="mount"):
     """``mount``, ``umount2``, ``move_mount``, ``fsopen``."""
 
     dev: str | None = None
@@ -194,7 +194,7 @@ class Mount(EventBase, tag="mount"):
     flags: str | None = None
 
 
-class Ptrace(EventBase, tag="ptrace"):
+class Ptrace(EventBase, frozen=True, kw_only=True, tag="ptrace"):
     """``ptrace``, ``process_vm_writev``, ``process_vm_readv``."""
 
     request: str | None = None
@@ -203,14 +203,14 @@ class Ptrace(EventBase, tag="ptrace"):
     addr: str | None = None
 
 
-class Module(EventBase, tag="module"):
+class Module(EventBase, frozen=True, kw_only=True, tag="module"):
     """``init_module``, ``finit_module``, ``delete_module``."""
 
     name: str | None = None
     flags: str | None = None
 
 
-class Bpf(EventBase, tag="bpf"):
+class Bpf(EventBase, frozen=True, kw_only=True, tag="bpf"):
     """``bpf``, also ``perf_event_open``, ``userfaultfd``, ``io_uring_setup``: doors into the kernel."""
 
     cmd: str | None = None
@@ -218,13 +218,13 @@ class Bpf(EventBase, tag="bpf"):
     flags: str | None = None
 
 
-class Cgroup(EventBase, tag="cgroup"):
+class Cgroup(EventBase, frozen=True, kw_only=True, tag="cgroup"):
     """A cgroup was made or removed: the first sign of a container."""
 
     path: str | None = None
 
 
-class Rename(EventBase, tag="rename"):
+class Rename(EventBase, frozen=True, kw_only=True, tag="rename"):
     """``rename``, ``renameat``, ``renameat2``."""
 
     oldpath: str | None = None
@@ -232,7 +232,7 @@ class Rename(EventBase, tag="rename"):
     flags: str | None = None
 
 
-class Unlink(EventBase, tag="unlink"):
+class Unlink(EventBase, frozen=True, kw_only=True, tag="unlink"):
     """``unlink``, ``unlinkat``, ``rmdir``."""
 
     name: str | None = None
@@ -240,7 +240,7 @@ class Unlink(EventBase, tag="unlink"):
     flags: str | None = None
 
 
-class Link(EventBase, tag="link"):
+class Link(EventBase, frozen=True, kw_only=True, tag="link"):
     """``link``, ``linkat``, ``symlink``, ``symlinkat``."""
 
     target: str | None = None
@@ -252,7 +252,7 @@ class Link(EventBase, tag="link"):
     flags: str | None = None
 
 
-class Mkdir(EventBase, tag="mkdir"):
+class Mkdir(EventBase, frozen=True, kw_only=True, tag="mkdir"):
     """``mkdir``, ``mkdirat``, ``mknod``, ``mknodat``."""
 
     path: str | None = None
@@ -260,7 +260,7 @@ class Mkdir(EventBase, tag="mkdir"):
     dev: int | None = None
 
 
-class Chmod(EventBase, tag="chmod"):
+class Chmod(EventBase, frozen=True, kw_only=True, tag="chmod"):
     """``chmod``, ``fchmod``, ``fchmodat``, ``chown`` family, ``setxattr`` of capabilities."""
 
     filename: str | None = None
@@ -269,7 +269,7 @@ class Chmod(EventBase, tag="chmod"):
     gid: int | None = None
 
 
-class Cred(EventBase, tag="cred"):
+class Cred(EventBase, frozen=True, kw_only=True, tag="cred"):
     """``setuid``, ``setgid``, ``setresuid``, ``capset``, ``prctl``: rights changed."""
 
     uid: int | None = None
@@ -279,21 +279,21 @@ class Cred(EventBase, tag="cred"):
     option: str | None = None
 
 
-class Memfd(EventBase, tag="memfd"):
+class Memfd(EventBase, frozen=True, kw_only=True, tag="memfd"):
     """``memfd_create``."""
 
     name: str | None = None
     flags: str | None = None
 
 
-class Record(EventBase, tag="record"):
+class Record(EventBase, frozen=True, kw_only=True, tag="record"):
     """A line of a log or of another tool's output; ``fields`` holds what it says."""
 
     fields: dict[str, str | int | float | bool | None] = {}
     message: str = ""
 
 
-class Loss(EventBase, tag="loss"):
+class Loss(EventBase, frozen=True, kw_only=True, tag="loss"):
     """What was *not* seen: how many, why, in which time. ``count`` None means unknown."""
 
     count: int | None = None

@@ -37,14 +37,14 @@ class EvidenceBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     """Size of the whole in bytes when only a part is kept; None when it is whole."""
 
 
-class ProcessTree(EvidenceBase, tag="process_tree"):
+class ProcessTree(EvidenceBase, frozen=True, kw_only=True, tag="process_tree"):
     """The process that acted, with its ancestors."""
 
     lineage: tuple[Process, ...]
     """Nearest first."""
 
 
-class RuleMatch(EvidenceBase, tag="rule_match"):
+class RuleMatch(EvidenceBase, frozen=True, kw_only=True, tag="rule_match"):
     """Why a rule fired."""
 
     rule: str
@@ -54,13 +54,13 @@ class RuleMatch(EvidenceBase, tag="rule_match"):
     matches: tuple[Match, ...] = ()
 
 
-class SeenEvent(EvidenceBase, tag="event"):
+class SeenEvent(EvidenceBase, frozen=True, kw_only=True, tag="event"):
     """The event itself."""
 
     event: Event
 
 
-class FileHash(EvidenceBase, tag="file_hash"):
+class FileHash(EvidenceBase, frozen=True, kw_only=True, tag="file_hash"):
     """A file and its digest."""
 
     path: str
@@ -68,7 +68,7 @@ class FileHash(EvidenceBase, tag="file_hash"):
     size_bytes: int | None = None
 
 
-class ComponentPath(EvidenceBase, tag="component_path"):
+class ComponentPath(EvidenceBase, frozen=True, kw_only=True, tag="component_path"):
     """Where a component lies: image, layer, archive in archive."""
 
     purl: str
@@ -80,7 +80,7 @@ class ComponentPath(EvidenceBase, tag="component_path"):
     """0 to 1."""
 
 
-class ManifestSnippet(EvidenceBase, tag="manifest"):
+class ManifestSnippet(EvidenceBase, frozen=True, kw_only=True, tag="manifest"):
     """Lines of a configuration file with the offending place."""
 
     path: str
@@ -90,7 +90,7 @@ class ManifestSnippet(EvidenceBase, tag="manifest"):
     """JSON pointer or key path of what is wrong."""
 
 
-class CodeLocation(EvidenceBase, tag="code"):
+class CodeLocation(EvidenceBase, frozen=True, kw_only=True, tag="code"):
     """Lines of source code or of a text file."""
 
     path: str
