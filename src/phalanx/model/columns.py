@@ -105,6 +105,7 @@ EVENT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("cause", "text", "Loss.cause"),
     Column("since_ns", "i64", "Loss.since_ns"),
     Column("extra", "text", "JSON object of what has no column: Record.fields, Record.message, Loss.by_cpu"),
+    Column("source", "text", "Event.source; null is ``syscall``"),
 )
 """Columns of the ``event`` table."""
 
@@ -112,7 +113,7 @@ PROCESS_COLUMNS: Final[tuple[Column, ...]] = (
     Column("id", "text", "Process.id"),
     Column("pid", "u32", "Process.pid"),
     Column("start_ns", "i64", "Process.start_ns"),
-    Column("parent", "i32", "Process.parent as a row of this table; null when there is none"),
+    Column("parent", "i32", "Process.parent as a row of this table; null when there is none, -1 when it is UNKNOWN"),
     Column("vpid", "i64", "Process.vpid"),
     Column("ppid", "i64", "Process.ppid"),
     Column("sid", "i64", "Process.sid"),
