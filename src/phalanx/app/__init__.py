@@ -1,0 +1,1 @@
+"""Wiring: configuration, the hub, the agent, and the supervisor that runs both on one machine."""
