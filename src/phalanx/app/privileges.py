@@ -107,7 +107,13 @@ def names_of(mask: int) -> frozenset[str]:
 
 def capabilities_of(pid: int | str = "self") -> dict[str, frozenset[str]]:
     """``permitted``, ``effective``, ``inheritable``, ``bounding`` and ``ambient`` capabilities of a process, from /proc."""
-    keys = {"CapInh": "inheritable", "CapPrm": "permitted", "CapEff": "effective", "CapBnd": "bounding", "CapAmb": "ambient"}
+    keys = {
+        "CapInh": "inheritable",
+        "CapPrm": "permitted",
+        "CapEff": "effective",
+        "CapBnd": "bounding",
+        "CapAmb": "ambient",
+    }
     found = {}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         key, _, value = line.partition(":")
@@ -116,19 +122,29 @@ def capabilities_of(pid: int | str = "self") -> dict[str, frozenset[str]]:
     return found
 
 
-def confine(keep: Iterable[str] = (), *, die_with_parent: bool = True) -> None:
-    """Empty the bounding and ambient sets but for ``keep`` and forbid new privileges; for a child between fork and exec.
+def confine(keep: Iterable[str] = (), *, user: tuple[int, int] | None = None, die_with_parent: bool = True) -> None:
+    """Empty the bounding and ambient sets but for ``keep``, become ``user``, forbid new privileges; for a child between fork and exec.
 
     It only makes system calls, so that it is safe there. A capability that the caller does not have is passed over.
+
+    Args:
+        keep: names of capabilities that stay in the bounding set.
+        user: (uid, gid) to become, without supplementary groups; None to stay.
+        die_with_parent: have TERM sent to this process when its parent ends.
     """
-    if die_with_parent:
-        _prctl(_PR_SET_PDEATHSIG, 15)
     kept = set(keep)
     for number, name in enumerate(CAPABILITIES):
         if name not in kept:
             _prctl(_PR_CAPBSET_DROP, number)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    if user is not None:
+        uid, gid = user
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if die_with_parent:  # last: a change of user clears it
+        _prctl(_PR_SET_PDEATHSIG, 15)
 
 
 def keep_only(keep: Iterable[str]) -> frozenset[str]:
@@ -163,7 +179,16 @@ def ensure_user(name: str) -> pwd.struct_passwd:
         return pwd.getpwnam(name)
     except KeyError:
         pass
-    command = ["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name]
+    command = [
+        "useradd",
+        "--system",
+        "--no-create-home",
+        "--home-dir",
+        "/nonexistent",
+        "--shell",
+        "/usr/sbin/nologin",
+        name,
+    ]
     try:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

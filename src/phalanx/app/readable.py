@@ -25,7 +25,17 @@ from phalanx.errors import UnavailableError
 __all__ = ["Launch", "blocked_by", "launch_for", "needed_distributions", "readable_copy"]
 
 PLACE: Final = Path("/opt/phalanx")
-_SKIPPED_STDLIB: Final = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages", "__pycache__"}
+_SKIPPED_STDLIB: Final = {
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
+    "lib2to3",
+    "site-packages",
+    "__pycache__",
+}
 _COMPLETE: Final = ".complete"
 
 
@@ -73,7 +83,9 @@ def launch_for(uid: int, gid: int, place: Path = PLACE) -> Launch:
     return Launch((sys.executable, "-m", "phalanx.cli.main"))
 
 
-def needed_distributions(root: str = "phalanx", extras: tuple[str, ...] = ("agent", "hub")) -> list[importlib.metadata.Distribution]:
+def needed_distributions(
+    root: str = "phalanx", extras: tuple[str, ...] = ("agent", "hub")
+) -> list[importlib.metadata.Distribution]:
     """``root`` and what it needs, transitively, as installed; environment markers and extras are minded."""
     from packaging.requirements import Requirement
 
@@ -135,7 +147,13 @@ def _fill(work: Path, python: str) -> None:
     (work / "bin").mkdir(parents=True, mode=0o755)
     shutil.copy2(os.path.realpath(sys.executable), work / "bin" / python)
     stdlib = work / library.relative_to(base)
-    shutil.copytree(library, stdlib, symlinks=False, ignore=lambda _, names: _SKIPPED_STDLIB & set(names), ignore_dangling_symlinks=True)
+    shutil.copytree(
+        library,
+        stdlib,
+        symlinks=False,
+        ignore=lambda _, names: _SKIPPED_STDLIB & set(names),
+        ignore_dangling_symlinks=True,
+    )
     for shared in sorted((base / "lib").glob("libpython*.so*")):
         shutil.copy2(shared, work / "lib" / shared.name)
     site = stdlib / ("dist-packages" if library.as_posix().startswith("/usr/lib/") else "site-packages")
@@ -147,7 +165,9 @@ def _fill(work: Path, python: str) -> None:
             destination = site / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, destination)
-    shutil.copytree(Path(phalanx.__file__).parent, site / "phalanx", ignore=shutil.ignore_patterns("__pycache__", "*.pyx", "*.c"))
+    shutil.copytree(
+        Path(phalanx.__file__).parent, site / "phalanx", ignore=shutil.ignore_patterns("__pycache__", "*.pyx", "*.c")
+    )
 
 
 def _files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path, Path]]:
@@ -162,7 +182,7 @@ def _files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path
 
 def _open_to_all(root: Path) -> None:
     for directory, _, files in os.walk(root):
-        os.chmod(directory, 0o755)
+        os.chmod(directory, 0o755)  # noqa: S103 — a copy of public code, owned by root
         for name in files:
             path = os.path.join(directory, name)
             os.chmod(path, 0o755 if os.access(path, os.X_OK) else 0o644)
