@@ -15,6 +15,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.handlers.http_handlers import HTTPRouteHandler
 from msgspec import Struct
 
+from phalanx.api.peer import PEER, Peer
 from phalanx.errors import AuthenticationError, PermissionError_, PhalanxError
 from phalanx.identity.actor import Actor
 from phalanx.identity.permissions import Permission
@@ -105,12 +106,15 @@ def check_routes(app: Litestar) -> Iterator[RouteNeed]:
 
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Litestar guard over the whole application: lets through who may."""
+    refused = connection.scope.get("state", {}).get("refused")
+    if refused is not None:
+        raise refused
     need = needs(handler)
     if need == "":
         return
     if need == AGENT:
-        peer = connection.scope.get("extensions", {}) or {}
-        if not _is_agent(peer.get("phalanx.peer")):
+        peer = (connection.scope.get("extensions") or {}).get(PEER)
+        if not (isinstance(peer, Peer) and peer.trusted):
             raise PermissionError_("this is for the agent at the hub's own Unix socket")
         return
     actor = connection.scope.get("state", {}).get("actor")
@@ -119,10 +123,6 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     if need is None:
         raise PermissionError_("this route does not say who may call it")
     actor.require(Permission(need))
-
-
-def _is_agent(peer: Any) -> bool:
-    return peer is not None and bool(peer.get("trusted"))
 
 
 def actor_of(request: Request[Any, Any, Any]) -> Actor:
