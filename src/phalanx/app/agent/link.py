@@ -1,0 +1,101 @@
+"""The agent's way to the hub: HTTP/1.1 over a Unix socket, standard library only, one connection for each kind of call."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from phalanx.errors import CorruptError, LimitError, UnavailableError
+from phalanx.model.report import Acknowledgement, RuleBundle
+
+__all__ = ["HubLink"]
+
+_TIMEOUT_S: Final = 15.0
+_LONG_POLL_S: Final = 30.0
+_LARGEST_ANSWER: Final = 16 << 20
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection whose transport is a Unix stream socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("hub", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.sock.close()
+            raise
+
+
+class HubLink:
+    """Calls of one thread to the hub; keeps its connection, opens it again after any failure. Not thread-safe: one for each thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: _UnixConnection | None = None
+
+    def deliver(self, route: str, identity: str, body: bytes, content_type: str) -> None:
+        """Post ``body`` and return once the hub acknowledged it as durable under ``identity``.
+
+        Raises:
+            UnavailableError: no hub, no answer in time, or an error of the hub's: try again later.
+            LimitError: the hub will never take it (HTTP 4xx): it must be set aside, not tried again.
+            CorruptError: the answer acknowledges something else.
+        """
+        status, answer = self._call("POST", route, body, {"Content-Type": content_type}, _TIMEOUT_S)
+        if 400 <= status < 500 and status not in (401, 403, 408, 429):
+            raise LimitError(f"the hub refused it with HTTP {status}: {answer[:300].decode('utf-8', 'replace')}")
+        if status != 200:
+            raise UnavailableError(f"the hub answered HTTP {status}: {answer[:300].decode('utf-8', 'replace')}")
+        try:
+            acknowledged = msgspec.json.decode(answer, type=Acknowledgement).acknowledged
+        except msgspec.DecodeError as error:
+            raise CorruptError(f"the hub's acknowledgement cannot be read: {error}") from error
+        if acknowledged != identity:
+            raise CorruptError(f"the hub acknowledged {acknowledged[:80]!r} and not {identity!r}")
+
+    def rules(self, version: str) -> RuleBundle | None:
+        """Wait for a rule set other than ``version``; None when there is none within the long poll.
+
+        Raises:
+            UnavailableError: no hub, or an error of the hub's.
+            CorruptError: the answer is not a rule bundle.
+        """
+        status, answer = self._call("GET", f"/agent/v1/rules?version={version}", None, {}, _LONG_POLL_S + _TIMEOUT_S)
+        if status == 204:
+            return None
+        if status != 200:
+            raise UnavailableError(f"the hub answered HTTP {status}: {answer[:300].decode('utf-8', 'replace')}")
+        try:
+            return msgspec.json.decode(answer, type=RuleBundle)
+        except msgspec.DecodeError as error:
+            raise CorruptError(f"the hub's rule set cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _call(
+        self, method: str, route: str, body: bytes | None, headers: dict[str, str], timeout: float
+    ) -> tuple[int, bytes]:
+        try:
+            if self._connection is None:
+                self._connection = _UnixConnection(self._path, timeout)
+            self._connection.request(method, route, body=body, headers=headers)
+            response = self._connection.getresponse()
+            answer = response.read(_LARGEST_ANSWER)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise UnavailableError(f"the hub at {self._path} does not answer: {error}") from error
+        return response.status, answer
