@@ -1,45 +1,59 @@
-"""What is asked of the past: time range, condition, text, and the shape of the answer. A store lowers it to its engine."""
+"""A question to the event store: time range, condition, text, and what to make of the rows. The same condition language as rules.
+
+Each store lowers it to its engine (:mod:`phalanx.store.events.lowering` for DuckDB); nothing in it depends on one.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-__all__ = ["MAX_LIMIT", "EventQuery"]
+if TYPE_CHECKING:
+    from phalanx.language.condition import Condition
 
-MAX_LIMIT: Final = 10_000
-"""No answer has more rows or groups; further rows come by cursor."""
+__all__ = ["EventQuery"]
 
 
 class EventQuery(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One question. Columns and groups are names of :data:`phalanx.store.events.schema.COLUMNS`.
+    """What to find in the history of events.
 
-    The answer is rows (newest first unless ``oldest_first``), or groups with their counts when ``group_by`` is given, or a histogram over time when
-    ``bucket_ns`` is given (with ``group_by``: one for each of the ``limit`` largest groups).
+    Without ``group_by`` and ``bucket_ns`` it asks for rows; with either of them for counts.
     """
 
     since_ns: int | None = None
-    """First instant, UTC ns, inclusive; None: as far back as anything is kept."""
+    """First instant, UTC ns, included; None: from the oldest that is stored."""
     until_ns: int | None = None
-    """End, UTC ns, exclusive; None: now."""
-    where: Any = None
-    """Condition, an expression of :mod:`phalanx.language.ast` after type checking; None: every event."""
+    """Last instant, excluded; None: up to the newest."""
+    where: str | Condition | None = None
+    """The condition, as text or already typed; None asks for all."""
     text: str = ""
-    """Substring, without regard to case, in command line, paths, names and addresses; empty: no text is asked for."""
-    agents: tuple[str, ...] = ()
-    """Only events of these agents; empty: of all."""
+    """Text that must occur, whatever its case (ASCII), in a name, path, command line or address of the event; empty: no such wish."""
     kinds: tuple[str, ...] = ()
-    """Only events of these kinds; empty: of all. Also says for which kinds the answer has to be complete."""
-    columns: tuple[str, ...] = ()
-    """Columns of the rows; empty: the store's default for lists."""
+    """Tags of event structs (``exec``, ``open`` …); empty: all kinds."""
+    fields: tuple[str, ...] = ()
+    """Fields of the language that a row is to carry; empty: the columns that the store shows by default."""
     group_by: tuple[str, ...] = ()
-    bucket_ns: int | None = None
-    order: Literal["time", "count"] = "time"
-    oldest_first: bool = False
+    """Fields of the language, at most 4: count the rows for each combination of their values."""
+    top_n: int = 0
+    """With ``group_by``: only so many groups, the commonest first; 0: up to ``limit``."""
+    bucket_ns: int = 0
+    """Width of a histogram's buckets, which begin at multiples of it since 1970; 0: no histogram."""
+    order: Literal["newest", "oldest"] = "newest"
+    """Order of rows, and of buckets."""
     limit: int = 100
-    """Rows or groups, 1 to :data:`MAX_LIMIT`."""
-    cursor: str | None = None
-    """Where a former answer ended; None: from the beginning."""
-    time_limit_s: float = 10.0
-    """After this many seconds the store ends the question with a ``LimitError``."""
+    """Most rows or groups in the answer, 1 to 10,000."""
+    cursor: str = ""
+    """Where a former answer ended (opaque); empty: from the beginning."""
+    undecided: bool = False
+    """Ask instead for the rows for which the condition is UNKNOWN: neither true nor false."""
+
+    def condition(self) -> Condition | None:
+        """``where`` typed; None when there is none. RuleError when it is wrong."""
+        if isinstance(self.where, str):
+            if not self.where.strip():
+                return None
+            from phalanx.language.condition import parse_condition
+
+            return parse_condition(self.where)
+        return self.where
