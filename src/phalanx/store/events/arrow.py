@@ -56,5 +56,11 @@ to make it. ``coverage`` is the JSON of ``BatchHeader.coverage``."""
 
 
 def null_array(kind: pa.DataType, rows: int) -> pa.Array:
-    """``rows`` nulls of ``kind``."""
-    return pa.nulls(rows, kind)
+    """``rows`` nulls of ``kind``; the memory is shared by all that ask."""
+    held = _NULLS.get(kind)
+    if held is None or len(held) < rows:
+        held = _NULLS[kind] = pa.nulls(max(rows, 4096), kind)
+    return held.slice(0, rows)
+
+
+_NULLS: Final[dict[pa.DataType, pa.Array]] = {}

@@ -1,0 +1,99 @@
+"""DuckDB as the engine over segments and parts: bounded memory, its own temporary directory, no way out to the network or other files."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phalanx.errors import LimitError
+from phalanx.store.events.interface import Cancel
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Engine", "text_literal"]
+
+
+def text_literal(text: str) -> str:
+    """``text`` as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Engine:
+    """One in-memory database without tables; every question gets a connection of its own to it."""
+
+    def __init__(self, root: Path, *, memory_bytes: int, temporary_bytes: int, threads: int) -> None:
+        """
+        Args:
+            root: the store's directory; the only one that the engine may read and write.
+            memory_bytes: what the engine may hold in memory over all questions; it spills beyond.
+            temporary_bytes: what it may spill to ``root/tmp``.
+        """
+        import duckdb
+
+        self.temporary = root / "tmp"
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(parents=True)
+        self._database = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": threads,
+                "memory_limit": f"{memory_bytes}B",
+                "temp_directory": str(self.temporary),
+                "max_temp_directory_size": f"{temporary_bytes}B",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_scan_all_frames": False,
+                "python_enable_replacements": False,
+                "preserve_insertion_order": False,
+                "TimeZone": "UTC",
+            },
+        )
+        self._database.execute(f"SET allowed_directories = [{text_literal(str(root))}]")
+        self._database.execute("SET enable_external_access = false")
+        self._database.execute("SET lock_configuration = true")
+
+    @contextmanager
+    def cursor(self, *, time_limit_s: float | None = None, cancel: Cancel | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for one question; LimitError when the time has passed or ``cancel`` was called."""
+        import duckdb
+
+        cursor = self._database.cursor()
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            cursor.interrupt()
+
+        timer = None if time_limit_s is None else threading.Timer(max(0.01, time_limit_s), stop)
+        try:
+            if cancel is not None:
+                cancel.on_cancel(cursor.interrupt)
+            if timer is not None:
+                timer.daemon = True
+                timer.start()
+            if cancel is not None and cancel.cancelled:
+                raise LimitError("the query was cancelled")
+            yield cursor
+        except duckdb.InterruptException as error:
+            if late.is_set():
+                raise LimitError(
+                    f"the query took longer than {time_limit_s:g} seconds",
+                    hint="ask for a shorter time, fewer kinds of events, or raise the limit",
+                ) from error
+            raise LimitError("the query was cancelled") from error
+        except duckdb.OutOfMemoryException as error:
+            raise LimitError("the query needs more memory than the store may use", hint="ask for a shorter time or fewer groups") from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+            cursor.close()
+
+    def close(self) -> None:
+        """Ends the engine and clears its temporary directory."""
+        self._database.close()
+        shutil.rmtree(self.temporary, ignore_errors=True)
