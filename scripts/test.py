@@ -28,7 +28,9 @@ PARTS: tuple[tuple[str, list[str], int], ...] = (
 """Name, paths, budget in seconds. A part over its budget is marked, not failed: machines differ."""
 
 
-def pytest(paths: list[str], report: Path, marks: str, cwd: Path = ROOT, python: str = sys.executable) -> tuple[int, str]:
+def pytest(
+    paths: list[str], report: Path, marks: str, cwd: Path = ROOT, python: str = sys.executable
+) -> tuple[int, str]:
     """Run pytest on ``paths``; its exit code and output."""
     command = [python, "-m", "pytest", "-q", "-rs", "-m", marks, f"--junitxml={report}", *paths]
     done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
