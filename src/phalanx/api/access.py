@@ -113,7 +113,7 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     if need == "":
         return
     if need == AGENT:
-        peer = (connection.scope.get("extensions") or {}).get(PEER)
+        peer: Any = (connection.scope.get("extensions") or {}).get(PEER)
         if not (isinstance(peer, Peer) and peer.trusted):
             raise PermissionError_("this is for the agent at the hub's own Unix socket")
         return

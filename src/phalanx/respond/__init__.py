@@ -1,0 +1,1 @@
+"""What phalanx does on purpose: tell people (``notify``) and try the attacks that it should see (``simulate``)."""
