@@ -95,7 +95,7 @@ def _of_phalanx(error: PhalanxError, request_id: str) -> Problem:
     problem = Problem(
         type=f"urn:phalanx:problem:{word}",
         title=title,
-        status=getattr(error, "http_status", error.status),
+        status=error.status,
         detail=show(error.message, _MAX_DETAIL),
         hint=show(error.hint or "", _MAX_DETAIL),
         instance=request_id,
