@@ -17,7 +17,9 @@ SOURCES = sorted(str(path) for path in Path("src/phalanx").rglob("*.pyx"))
 def extension(source: str) -> Extension:
     """The extension module of one Cython source."""
     name = source.removeprefix("src/").removesuffix(".pyx").replace("/", ".")
-    return Extension(name, [source], extra_compile_args=["-O2", "-g0"])
+    beside = Path(source).parent
+    depends = sorted(str(path) for pattern in ("*.pxd", "**/*.h") for path in beside.glob(pattern))
+    return Extension(name, [source], depends=depends, extra_compile_args=["-O2", "-g0"])
 
 
 setup(

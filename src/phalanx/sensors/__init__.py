@@ -1,0 +1,1 @@
+"""Sensors: they observe, and emit model events only."""

@@ -1,0 +1,42 @@
+"""Types of the native decoder."""
+
+from typing import Any
+
+from phalanx.model.event import Event
+from phalanx.model.process import Process
+
+Buffers = tuple[str, bytes, bytes | None, bytes | None, bytes | None]
+
+class ProcessTable:
+    living: int
+    bound: int
+    refused: int
+    def processes(self) -> list[Process]: ...
+
+class Decoder:
+    table: ProcessTable
+    seen: int
+    recorded: int
+    wanted: int
+    malformed: int
+    cut: int
+    adopted: int
+    newest: int
+    @property
+    def rows(self) -> int: ...
+    def __init__(
+        self,
+        owner: Any,
+        agent: str,
+        boot: str,
+        processes: int = ...,
+        rows: int = ...,
+        bytes_: int = ...,
+        sequence: int = ...,
+    ) -> None: ...
+    def link(self) -> None: ...
+    def feed_bytes(self, record: bytes) -> bool: ...
+    def loss(self, ts_ns: int, count: int, cause: str, since_ns: int, extra: str | None = ...) -> int: ...
+    def set_offset(self, offset: int) -> None: ...
+    def take(self) -> tuple[int, int, list[Buffers], list[Buffers]]: ...
+    def take_candidates(self) -> list[Event]: ...

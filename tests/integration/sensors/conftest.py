@@ -1,0 +1,47 @@
+"""A running kernel sensor, and how to wait for what it sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from phalanx.model.event import Event
+from phalanx.model.ids import AgentId
+from phalanx.sensors.kernel import KernelSensor, doctor
+
+Wait = Callable[[Callable[[Event], bool]], Event]
+
+
+@pytest.fixture(scope="module")
+def sensor() -> Iterator[KernelSensor]:
+    """One sensor for the tests of a module."""
+    lacks = [check for check in doctor.checks() if check.required and not check.ok]
+    if lacks:
+        pytest.skip(f"needs a kernel that runs the sensor: {lacks[0].found}: {lacks[0].remedy}")
+    with KernelSensor(agent=AgentId("00112233445566aa"), host="test") as running:
+        yield running
+
+
+@pytest.fixture
+def wait(sensor: KernelSensor) -> Wait:
+    """``wait(condition)``: the first candidate for which ``condition`` holds; what was seen before stays in ``wait.seen``."""
+    seen: list[Event] = []
+
+    def until(condition: Callable[[Event], bool]) -> Event:
+        for event in seen:
+            if condition(event):
+                return event
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            fresh = sensor.poll(0.02).candidates
+            seen.extend(fresh)
+            for event in fresh:
+                if condition(event):
+                    return event
+        raise AssertionError(
+            f"no such event among {len(seen)}: {[(e.type, e.process and e.process.cmdline) for e in seen][-30:]}"
+        )
+
+    return until
