@@ -31,6 +31,8 @@ class EventQuery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text that must occur, whatever its case (ASCII), in a name, path, command line or address of the event; empty: no such wish."""
     kinds: tuple[str, ...] = ()
     """Tags of event structs (``exec``, ``open`` …); empty: all kinds."""
+    agents: tuple[str, ...] = ()
+    """Ids of agents; empty: all agents."""
     fields: tuple[str, ...] = ()
     """Fields of the language that a row is to carry; empty: the columns that the store shows by default."""
     group_by: tuple[str, ...] = ()

@@ -115,6 +115,13 @@ class CoverageMap:
             for since, until in held:
                 yield agent, Coverage(kind=kind, since_ns=since, until_ns=until)
 
+    def cut(self, since: int, until: int) -> Iterator[tuple[str, Coverage]]:
+        """What of :meth:`items` lies in ``[since, until)``."""
+        for agent, interval in list(self.items()):
+            low, high = max(since, interval.since_ns), min(until, interval.until_ns)
+            if low < high:
+                yield agent, Coverage(kind=interval.kind, since_ns=low, until_ns=high)
+
     def of(self, agent: str, kind: str) -> Intervals:
         """What ``agent`` recorded of ``kind``: told for the kind itself or for the whole profile (``*``)."""
         both = Intervals()

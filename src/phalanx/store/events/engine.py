@@ -50,7 +50,6 @@ class Engine:
                 "python_scan_all_frames": False,
                 "python_enable_replacements": False,
                 "preserve_insertion_order": False,
-                "TimeZone": "UTC",
             },
         )
         self._database.execute(f"SET allowed_directories = [{text_literal(str(root))}]")

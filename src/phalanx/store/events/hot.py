@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 
-from phalanx.store.events.parts import LossNote
+from phalanx.store.events.parts import LossNote, Manifest
 from phalanx.store.events.relation import HOT_EVENT_SCHEMA, PROCESS_RELATION, event_rows, process_key, process_rows
 from phalanx.store.events.wrap import Batch
 
@@ -44,6 +44,8 @@ class HotSegment:
         self.bytes = 0
         self.opened_ns = 0
         """When the first batch came, by the monotonic clock; 0 while there is none."""
+        self.committed: list[Manifest] = []
+        """Manifests of an attempt to seal it that has not ended well."""
         self._lock = threading.Lock()
         self._build = threading.Lock()
         self._batches: list[HotBatch] = []

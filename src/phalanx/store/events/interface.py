@@ -58,8 +58,8 @@ class Completeness(Struct, frozen=True, kw_only=True):
     """Events that ``Loss`` events of the time report as lost."""
     lost_unknown: bool = False
     """True when a ``Loss`` could not say how many."""
-    undecided: int = 0
-    """Events of the time for which the condition rests on something UNKNOWN; they are not in the answer."""
+    undecided: int | None = None
+    """Events of the time for which the condition rests on something UNKNOWN; they are not in the answer. Counted for groups and histograms; None for rows."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -109,6 +109,8 @@ class StoreStatistics(Struct, frozen=True, kw_only=True):
     compacted: int
     dropped_parts: int
     """By retention."""
+    clock_steps: int
+    """Times the clock was seen to jump; retention by age rests for a day then."""
     failures: int
     """Maintenance rounds that failed; the last one in ``last_failure``."""
     last_failure: str = ""
@@ -156,8 +158,10 @@ class EventStore(ABC):
         return self.submit(block).result()
 
     @abstractmethod
-    def query(self, query: EventQuery, *, cancel: Cancel | None = None) -> Answer:
+    def query(self, query: EventQuery, *, time_limit_s: float = 10.0, cancel: Cancel | None = None) -> Answer:
         """Answers ``query``; blocks, releases the GIL while the engine works.
+
+        A row has the fields that the query names (and ``id`` and ``ts_ns``), or the store's list columns when it names none.
 
         Raises:
             UsageError: a column, cursor or limit is wrong, or the condition uses a field that is not stored.

@@ -181,7 +181,7 @@ class PartDirectory:
             if manifest.segment is not None:
                 by_segment.setdefault(manifest.segment, []).append(manifest)
         for segment, made in by_segment.items():
-            if segment in segments and len(made) < made[0].of:
+            if segment in segments and len(made) != made[0].of:
                 for manifest in made:
                     self.delete(found.pop(manifest.name))
         for manifest in list(found.values()):

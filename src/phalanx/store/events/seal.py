@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from phalanx.model.columns import BatchHeader
 
 from phalanx.store.events.coverage import CoverageMap
 from phalanx.store.events.engine import Engine, text_literal
@@ -18,7 +21,7 @@ from phalanx.store.events.segment import sync_directory
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAX_HOURS", "compact", "seal"]
+__all__ = ["MAX_HOURS", "compact", "known_name", "seal"]
 
 MAX_HOURS: Final = 24
 """Parts that one segment is cut into; what a confused clock spreads over more hours stays together in the last."""
@@ -40,6 +43,9 @@ def seal(
     Raises:
         OSError, duckdb.Error: nothing is committed, or not all of it, which the next start undoes.
     """
+    for manifest in segment.committed:  # of a former attempt that failed half way
+        parts.delete(manifest)
+    segment.committed.clear()
     batches = segment.batches()
     with engine.cursor() as cursor:
         cursor.register("hot_events", segment.events(batches))
@@ -56,11 +62,11 @@ def seal(
         manifests = []
         for group in groups or [[]]:
             manifests.append(_seal_hours(cursor, segment, batches, group, parts, next_number(), max(1, len(groups))))
-    # What describes the whole segment (ids, coverage, losses) stands in the first manifest only.
-    first = _with_whole(manifests[0], batches)
-    manifests[0] = first
+    manifests = _with_whole(manifests, groups, batches)
     for manifest in manifests:
+        segment.committed.append(manifest)
         parts.commit(manifest)
+    segment.committed.clear()
     return manifests
 
 
@@ -129,18 +135,33 @@ def _describe(
     )
 
 
-def _with_whole(manifest: Manifest, batches: Sequence[HotBatch]) -> Manifest:
+def _with_whole(manifests: Sequence[Manifest], groups: Sequence[Sequence[int]], batches: Sequence[HotBatch]) -> list[Manifest]:
+    """``manifests`` with what the batches tell: each part covers its own hours, so that a part which is lost takes its coverage with it; all else is in the first."""
     covered = CoverageMap()
     losses: list[LossNote] = []
     for hot in batches:
         covered.add(hot.batch.header.agent, hot.batch.header.coverage)
         losses.extend(loss_notes(hot.batch))
-    return _replace(
-        manifest,
-        batches=tuple(hot.batch.header.batch for hot in batches),
+    described = []
+    for manifest, hours in list(zip(manifests, groups, strict=False))[1:]:
+        own = CoverageMap()
+        for hour in hours:
+            for agent, interval in covered.cut(hour * HOUR_NS, (hour + 1) * HOUR_NS):
+                own.add(agent, (interval,))
+            covered.forget(hour * HOUR_NS, (hour + 1) * HOUR_NS)
+        described.append(msgspec.structs.replace(manifest, coverage=_coverage_of(own)))
+    first = msgspec.structs.replace(
+        manifests[0],
+        batches=tuple(known_name(hot.batch.header) for hot in batches),
         coverage=_coverage_of(covered),
         losses=tuple(losses[-MAX_LOSS_NOTES:]),
     )
+    return [first, *described]
+
+
+def known_name(header: BatchHeader) -> str:
+    """Under what a batch is recognised when it comes again: no agent can name another's."""
+    return f"{header.agent}/{header.batch}"
 
 
 def _coverage_of(covered: CoverageMap) -> tuple[AgentCoverage, ...]:
@@ -148,12 +169,6 @@ def _coverage_of(covered: CoverageMap) -> tuple[AgentCoverage, ...]:
     for agent, interval in covered.items():
         by_agent.setdefault(agent, []).append(interval)
     return tuple(AgentCoverage(agent=agent, intervals=tuple(intervals)) for agent, intervals in sorted(by_agent.items()))
-
-
-def _replace(manifest: Manifest, **changes: Any) -> Manifest:
-    import msgspec
-
-    return msgspec.structs.replace(manifest, **changes)
 
 
 def compact(

@@ -14,7 +14,7 @@ from phalanx.store.events.engine import text_literal
 from phalanx.store.events.relation import HOT_EVENT_SCHEMA, PROCESS_RELATION
 from phalanx.store.events.schema import COLUMNS, PROCESSLESS_KINDS
 
-__all__ = ["TEXT_COLUMNS", "Sources", "flat", "text_condition"]
+__all__ = ["TEXT_COLUMNS", "Sources", "flat", "text_condition", "union"]
 
 _STORED_EVENT: Final = frozenset(HOT_EVENT_SCHEMA.names)
 _STORED_PROCESS: Final = frozenset(PROCESS_RELATION.names)
@@ -42,7 +42,8 @@ class Sources(Struct, frozen=True, kw_only=True):
     """Events in all of it."""
 
 
-def _union(columns: Sequence[str], files: Sequence[str], tables: Iterable[str]) -> str:
+def union(columns: Sequence[str], files: Sequence[str], tables: Iterable[str]) -> str:
+    """``SELECT`` of stored columns from Parquet files and registered tables, one after the other."""
     names = ", ".join(columns)
     pieces = [f"SELECT {names} FROM {table}" for table in tables]
     if files:
@@ -80,7 +81,7 @@ def flat(sources: Sources, columns: Iterable[str], where: Sequence[str], *, proc
             outputs[flag] = f"coalesce(p.{flag}, {_PROC_UNKNOWN})"
         if by_source["container"]:
             process_columns.add("proc_container_id")
-        inner = _union(sorted(process_columns), sources.processes, sources.hot_processes)
+        inner = union(sorted(process_columns), sources.processes, sources.hot_processes)
         if processes_where:
             inner = f"SELECT * FROM ({inner}) WHERE {processes_where}"
         text += f" {'JOIN' if processes_where else 'LEFT JOIN'} ({inner}) p ON p.proc = e.proc"
@@ -95,7 +96,7 @@ def flat(sources: Sources, columns: Iterable[str], where: Sequence[str], *, proc
             " LEFT JOIN facts f ON f.fact_host = e.host AND f.fact_container = p.proc_container_id"
             " AND e.ts_ns >= f.fact_since_ns AND e.ts_ns < f.fact_until_ns"
         )
-    events = _union(sorted(event_columns | _named(where)), sources.events, sources.hot_events)
+    events = union(sorted(event_columns | _named(where)), sources.events, sources.hot_events)
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     selected = ", ".join(f"{expression} AS {name}" for name, expression in sorted(outputs.items()))
     return f"SELECT {selected} FROM ({events}) e{text}{condition}"
@@ -111,7 +112,7 @@ def text_condition(sources: Sources, text: str) -> tuple[str, list[Any]]:
     low = text.lower()
     process_columns = TEXT_COLUMNS["process"]
     found = " OR ".join(f"contains(lower({name}), ?)" for name in process_columns)
-    inner = _union(sorted({"proc", *process_columns}), sources.processes, sources.hot_processes)
+    inner = union(sorted({"proc", *process_columns}), sources.processes, sources.hot_processes)
     pieces = [f"e.proc IN (SELECT proc FROM ({inner}) WHERE {found})"]
     parameters: list[Any] = [low] * len(process_columns)
     for name in TEXT_COLUMNS["event"]:
