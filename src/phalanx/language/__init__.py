@@ -7,7 +7,24 @@ twin that all of them must agree with. Absent values make comparisons false, UNK
 
 from __future__ import annotations
 
+from phalanx.language.catalogue import CATALOGUE
+from phalanx.language.condition import Condition, parse_condition
 from phalanx.language.kernel_filter import KernelFilter, TypeFilter
+from phalanx.language.problems import Problem
 from phalanx.language.query import EventQuery
+from phalanx.language.reader import load_rules
+from phalanx.language.ruleset import Rule, RuleSet, RuleSource
 
-__all__ = ["EventQuery", "KernelFilter", "TypeFilter"]
+__all__ = [
+    "CATALOGUE",
+    "Condition",
+    "EventQuery",
+    "KernelFilter",
+    "Problem",
+    "Rule",
+    "RuleSet",
+    "RuleSource",
+    "TypeFilter",
+    "load_rules",
+    "parse_condition",
+]

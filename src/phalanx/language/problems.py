@@ -25,10 +25,21 @@ class Text(Struct, frozen=True, kw_only=True):
     end: int = 0
     """Offset in ``raw`` after its last one."""
     style: str = ""
-    """How YAML wrote it: ``'``, ``"``, ``|``, ``>`` or empty for a plain scalar."""
+    """How YAML wrote it: ``'``, ``"``, ``|``, ``>`` or empty for a plain scalar; ``=`` when every offset means ``start``."""
+    parts: tuple[tuple[int, Text], ...] = ()
+    """When the value was put together from several texts (``append``): where in ``value`` each begins; then only ``value`` counts here."""
+
+    def joined(self, other: Text) -> Text:
+        """This text, a blank, and ``other``; both keep their places."""
+        parts = self.parts or ((0, self),)
+        begin = len(self.value) + 1
+        return Text(value=f"{self.value} {other.value}", file=self.file, parts=(*parts, (begin, other)))
 
     def place(self, offset: int) -> tuple[int, int, str]:
         """``(line, column, text of the line)`` of ``value[offset]``; line and column count from 1, column in characters."""
+        if self.parts:
+            begin, part = max((entry for entry in self.parts if entry[0] <= offset), key=lambda entry: entry[0])
+            return part.place(min(offset - begin, len(part.value)))
         raw = self.raw if self.raw is not None else self.value
         index = self._index(offset)
         line_start = raw.rfind("\n", 0, index) + 1
@@ -37,43 +48,42 @@ class Text(Struct, frozen=True, kw_only=True):
         return line, index - line_start + 1, raw[line_start : line_end if line_end >= 0 else len(raw)][:2000]
 
     def _index(self, offset: int) -> int:
-        """Offset in ``raw`` of ``value[offset]``: both are walked side by side, because YAML folds lines and drops indentation."""
+        """Offset in ``raw`` of ``value[offset]``: both are walked side by side, because YAML folds lines and drops indentation (blanks are passed over)."""
         if self.raw is None:
             return min(offset, len(self.value))
+        if self.style == "=":
+            return self.start
         raw, value = self.raw, self.value
         at = self.start
         if self.style in ("|", ">"):
             at = raw.find("\n", at, self.end) + 1 or at
-            while at < self.end and raw[at] in " \n":
-                at += 1
         elif self.style:
             at += 1
-        last = at
+        offset = min(offset, len(value))
+        end = at
         for char in value[:offset]:
-            at = _skip(raw, at, self.end, char, self.style)
-            last = at
-        while last < self.end and raw[last] in " \n\r\t" and offset < len(value) and value[offset] not in " \n\t":
-            last += 1
-        return min(last, max(self.start, self.end - 1))
+            if char in _BLANKS and not (self.style == '"' and raw[end : end + 1] == "\\"):
+                continue
+            end = _after(raw, _next(raw, end, self.end), self.style)
+        if offset < len(value) and value[offset] not in _BLANKS:
+            end = _next(raw, end, self.end)
+        return min(end, max(self.start, self.end - 1))
 
 
-def _skip(raw: str, at: int, end: int, char: str, style: str) -> int:
-    """The place after the raw characters that stand for ``char``."""
-    if at >= end:
-        return at
-    if char in " \n" and raw[at] in " \t\r\n":
-        if raw[at] not in "\r\n" and "\n" not in raw[at:end].split(raw[at:end].lstrip()[:1] or "\0", 1)[0]:
-            return at + 1
-        while at < end and raw[at] in " \t\r\n":
-            at += 1
-        return at
-    while at < end and raw[at] in "\r\n" and char not in " \n":
+_BLANKS = " \t\r\n"
+
+
+def _next(raw: str, at: int, end: int) -> int:
+    """The next character that is no blank."""
+    while at < end and raw[at] in _BLANKS:
         at += 1
-        while at < end and raw[at] == " ":
-            at += 1
-    if style == '"' and at < end and raw[at] == "\\":
-        width = {"x": 4, "u": 6, "U": 10}.get(raw[at + 1 : at + 2], 2)
-        return at + width
+    return at
+
+
+def _after(raw: str, at: int, style: str) -> int:
+    """The place after the raw characters at ``at`` that stand for one character."""
+    if style == '"' and raw[at : at + 1] == "\\":
+        return at + {"x": 4, "u": 6, "U": 10}.get(raw[at + 1 : at + 2], 2)
     if style == "'" and raw[at : at + 2] == "''":
         return at + 2
     return at + 1
@@ -125,5 +135,8 @@ class ConditionError(RuleError):
 
     def __init__(self, message: str, text: Text, offset: int, *, code: str, hint: str | None = None) -> None:
         line, column, source = text.place(offset)
-        super().__init__(message, hint=hint, file=text.file, line=line, column=column, source=source)
+        file = text.file
+        if text.parts:
+            file = max((entry for entry in text.parts if entry[0] <= offset), key=lambda entry: entry[0])[1].file
+        super().__init__(message, hint=hint, file=file, line=line, column=column, source=source)
         self.code = code
