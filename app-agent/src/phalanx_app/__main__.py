@@ -1,0 +1,5 @@
+"""``python -m phalanx_app``."""
+
+from .cli import main
+
+raise SystemExit(main())

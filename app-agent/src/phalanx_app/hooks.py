@@ -1,0 +1,51 @@
+"""The names that rewritten code calls, and their home in `builtins`."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from . import taint
+from .rewrite.transform import TEMPORARY
+from .taint.formats import Open, fmt
+
+
+def hide(names: Any) -> Any:
+    """`locals()`, `vars()` or `dir()` of a function without the names that rewriting added."""
+    if type(names) is list:
+        return [one for one in names if not one.startswith(TEMPORARY)]
+    for one in [one for one in names if type(one) is str and one.startswith(TEMPORARY)]:
+        del names[one]
+    return names
+
+
+def ofmt(value: Any, conversion: str | None, spec: str) -> str:
+    """``f"{value!conversion:spec}"``, done here where nothing can be bound."""
+    shown = repr(value) if conversion == "r" else ascii(value) if conversion == "a" else str(value) if conversion == "s" else value
+    text = format(shown, spec)
+    if not taint.ON:
+        return text
+    return taint.core.fstr(text, fmt(value, conversion, spec))  # type: ignore[no-any-return]
+
+
+_FROM_CORE = (
+    "add mul mod item part fstr meth methk call cmp loop seq oadd omod omul iadd imod imul oitem ofstr ometh ocall ocmp"
+).split()
+
+
+def names() -> dict[str, Any]:
+    """Every name that rewritten code may use."""
+    found: dict[str, Any] = {f"__px_{one}__": getattr(taint.core, one) for one in _FROM_CORE}
+    found["__px_on__"] = taint.ON
+    found["__px_slice__"] = slice
+    found["__px_fmt__"] = fmt
+    found["__px_open__"] = Open
+    found["__px_ofmt__"] = ofmt
+    found["__px_hide__"] = hide
+    return found
+
+
+def install() -> None:
+    """Put the names into `builtins`. They stay for the life of the process, since rewritten code stays as well."""
+    for name, value in names().items():
+        setattr(builtins, name, value)
