@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
-from phalanx.errors import PhalanxError
+from phalanx.errors import PhalanxError, UsageError
+from phalanx.language import RuleSet, RuleSource, load_rules
 from phalanx.model.report import RuleBundle
 
-__all__ = ["RuleKeeper"]
+__all__ = ["RuleKeeper", "compile_bundle"]
 
 _KEPT: Final = "rules.json"
 
@@ -23,19 +24,21 @@ class RuleKeeper:
         self._path = state / _KEPT
 
     def last_good(self) -> RuleBundle:
-        """The bundle to start with; phalanx's own rules when none was kept or it cannot be read."""
+        """The bundle to start with; phalanx's own rules when none was kept or it cannot be used."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=RuleBundle)
-        except (OSError, msgspec.DecodeError):
+            bundle = msgspec.json.decode(self._path.read_bytes(), type=RuleBundle)
+            compile_bundle(bundle)
+        except (OSError, msgspec.DecodeError, PhalanxError):
             from phalanx.content import rule_files
 
             return RuleBundle(version="built-in", files=tuple(rule_files()))
+        return bundle
 
     def keep(self, bundle: RuleBundle) -> None:
         """Write ``bundle`` so that a torn write leaves the former one.
 
         Raises:
-            PhalanxError: the disk refused; the bundle is in force all the same, but only until the agent ends.
+            PhalanxError: the disk refused.
         """
         new = self._path.with_suffix(".new")
         try:
@@ -46,3 +49,16 @@ class RuleKeeper:
             new.rename(self._path)
         except OSError as error:
             raise PhalanxError(f"the rule set could not be kept on disk: {error.strerror}") from error
+
+
+def compile_bundle(bundle: RuleBundle) -> RuleSet:
+    """The rule set of a bundle, without the rules that are switched off.
+
+    Raises:
+        UsageError: a file has an error; the whole bundle is refused, so that a bad file changes nothing.
+    """
+    ruleset = load_rules([RuleSource(name, text) for name, text in bundle.files]).without(bundle.disabled)
+    if ruleset.errors:
+        first = ruleset.errors[0]
+        raise UsageError(f"{len(ruleset.errors)} errors in the rules, the first: {first}")
+    return ruleset
