@@ -260,7 +260,7 @@ class Engine:
                 if position < len(waiting.records) and (record := self._records.get(waiting.records[position])) is not None:
                     self._records[waiting.records[position]] = msgspec.structs.replace(record, decided=answer)
             self._forget(serial)
-            if still:
+            if still and waiting.deadline is not None:
                 self._wait(event, still)
         return detections
 

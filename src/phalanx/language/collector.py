@@ -36,9 +36,7 @@ _RULE_KEYS: Final = (
     "override",
     "capture",
     "capture_duration",
-    "id",
-    "advice",
-    "references",
+    "phalanx",
 )
 _MACRO_KEYS: Final = ("macro", "condition", "append", "override")
 _LIST_KEYS: Final = ("list", "items", "append", "override")
@@ -56,9 +54,8 @@ _OVERRIDABLE: Final = {
         "skip-if-unknown-filter",
         "capture",
         "capture_duration",
-        "advice",
-        "references",
         "source",
+        "phalanx",
     ),
 }
 _TRUE: Final = ("true", "yes", "on", "y")
@@ -439,11 +436,20 @@ class Collector:
             case "capture_duration":
                 if not self.text(value, key).isdigit():
                     raise self.wrong(value, "capture_duration is a number of milliseconds")
-            case "id":
+            case "phalanx":
+                self._own(rule, value)
+
+    def _own(self, rule: RuleItem, node: YamlNode) -> None:
+        """What phalanx's own rules say beside Falco's keys: id, advice, references; other keys are the content's."""
+        if not isinstance(node, Mapping):
+            raise self.wrong(node, "phalanx is a mapping", hint="for example phalanx: {id: SITE-001, advice: …}")
+        for key, value in node.pairs:
+            if key.value == "id":
                 rule.id = self.text(value, "id")
-            case "advice":
-                rule.advice = self.text(value, "advice")
-            case "references":
+            elif key.value == "advice":
+                english = value.get("en") if isinstance(value, Mapping) else value
+                rule.advice = self.text(english, "advice") if english is not None else ""
+            elif key.value == "references":
                 rule.references = tuple(self.texts(value, "references"))
 
     def _priority(self, node: YamlNode) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from phalanx.language.analysis import TypeSets, Universe, type_literals
+from phalanx.language.catalogue import CATALOGUE
 from phalanx.language.event_types import KIND_OF
 from phalanx.language.fields import Ref
 from phalanx.language.kernel_filter import KernelFilter, TypeFilter
@@ -19,7 +21,7 @@ Atom = tuple[str, str]
 MAX_ATOMS: Final = 4096
 """More atoms than this for one type, and every event of it is a candidate."""
 
-_COST: Final = {"fd_names": 1.0, "exe_paths": 2.0, "fd_suffixes": 8.0, "proc_names": 12.0, "arg_substrings": 20.0}
+_COST: Final = {"fd_names": 1.0, "exe_paths": 2.0, "fd_suffixes": 8.0, "fd_substrings": 10.0, "proc_names": 12.0, "arg_substrings": 20.0}
 _NOTHING: Final[frozenset[Atom]] = frozenset()
 
 
@@ -78,9 +80,21 @@ def _atoms(left: Ref, operator: str, values: tuple[str, ...]) -> frozenset[Atom]
     if name in ("proc.cmdline", "proc.args") or (left.field.name == "evt.arg" and left.argument not in ("flags", "res", "fd", "mode", "uid", "gid")):
         if operator in ("contains", "startswith", "endswith", "=", "in"):
             return frozenset(("arg_substrings", value) for value in values)
-        if operator in ("glob", "pmatch"):
-            return None
+        if operator == "glob":
+            runs = [_longest_literal(value) for value in values]
+            return frozenset(("arg_substrings", run) for run in runs) if all(len(run) > 2 for run in runs) else None
+    if name == "fd.nameraw" and operator in ("contains", "startswith", "endswith", "=", "in", "glob"):
+        return _atoms(_RAW_NAME, operator, values)
     return None
+
+
+_RAW_NAME: Final = Ref(CATALOGUE["evt.arg"], "name")
+
+
+def _longest_literal(glob: str) -> str:
+    """The longest text that everything that matches ``glob`` contains; empty when there is none."""
+    runs = re.split(r"[*?]|\\.|\[[!^]?\]?[^]]*\]", glob)
+    return max(runs, key=len)
 
 
 def _path_atoms(operator: str, values: tuple[str, ...]) -> frozenset[Atom] | None:
@@ -90,6 +104,20 @@ def _path_atoms(operator: str, values: tuple[str, ...]) -> frozenset[Atom] | Non
         return frozenset(("fd_prefixes", value) for value in values)
     if operator == "endswith":
         return frozenset(("fd_suffixes", value) for value in values)
+    if operator == "contains":
+        return frozenset(("fd_substrings", value) for value in values)
+    if operator == "glob" and any(value[0] in "*?[\\" for value in values):
+        atoms: set[Atom] = set()
+        for value in values:
+            tail = value[1:]
+            if value[0] == "*" and len(tail) > 1 and not any(char in "*?[\\" for char in tail):
+                atoms.add(("fd_suffixes", tail))
+                continue
+            run = _longest_literal(value)
+            if len(run) < 3:
+                return None
+            atoms.add(("fd_substrings", run))
+        return frozenset(atoms)
     if operator in ("glob", "pmatch"):
         prefixes = []
         for value in values:

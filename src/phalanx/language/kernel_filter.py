@@ -22,6 +22,8 @@ class TypeFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``fd.name`` is one of these."""
     fd_suffixes: tuple[str, ...] = ()
     """``fd.name`` ends with one of these."""
+    fd_substrings: tuple[str, ...] = ()
+    """``fd.name`` contains one of these."""
     proc_names: tuple[str, ...] = ()
     """``proc.name`` is one of these."""
     exe_paths: tuple[str, ...] = ()

@@ -108,6 +108,9 @@ class Problem(Struct, frozen=True, kw_only=True):
     item: str = ""
     """The rule, macro or list it is in: ``rule Name``."""
 
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
     def error(self) -> RuleError:
         """The same, to raise."""
         return RuleError(

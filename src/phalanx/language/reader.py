@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from phalanx.errors import RuleError
@@ -249,8 +249,11 @@ def _unquoted(value: str) -> str:
     return value
 
 
-def load_rules(sources: Iterable[RuleSource]) -> RuleSet:
-    """Load rule files in their order. Never raises for what is in them: see ``problems`` of the answer."""
+def load_rules(sources: Iterable[RuleSource], *, disabled: Collection[str] = ()) -> RuleSet:
+    """Load rule files in their order. Never raises for what is in them: see ``problems`` of the answer.
+
+    ``disabled`` are ids or names of rules to switch off, whatever the files say.
+    """
     collector = Collector()
     files = tuple(sources)
     collector.read(files)
@@ -262,7 +265,7 @@ def load_rules(sources: Iterable[RuleSource]) -> RuleSet:
     rules = tuple(_finish(loader, universe, asked, filled, *found) for found in typed)
     order = {source.name: number for number, source in enumerate(files)}
     collector.problems.sort(key=lambda problem: (order.get(problem.file, -1), problem.line, problem.column))
-    return RuleSet(
+    ruleset = RuleSet(
         rules=rules,
         problems=tuple(collector.problems),
         rules_read=collector.counts["rule"],
@@ -273,6 +276,7 @@ def load_rules(sources: Iterable[RuleSource]) -> RuleSet:
         tree=loader.tree,
         version=ruleset_version(rules),
     )
+    return ruleset.without(disabled) if disabled else ruleset
 
 
 def _finish(

@@ -30,7 +30,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     """A rule as loaded: overrides, appended parts and exceptions are in it."""
 
     id: str
-    """Own rules ``PHX-XXX-000`` (key ``id``); others their name."""
+    """Own rules ``PHX-XXX-000`` (``phalanx: {id: …}``); others their name."""
     name: str
     description: str
     condition: Condition
@@ -52,9 +52,9 @@ class Rule(Struct, frozen=True, kw_only=True):
     dormant: str
     """Why it can never fire with phalanx's sensors; empty for a live rule."""
     advice: str
-    """What to do when it fires (key ``advice``); empty in rules of others."""
+    """What to do when it fires (``phalanx: {advice: …}``), English; empty in rules of others."""
     references: tuple[str, ...]
-    """Key ``references``."""
+    """``phalanx: {references: […]}``."""
     exceptions: tuple[str, ...]
     """Names of its exceptions."""
     unfilled: tuple[str, ...]
