@@ -10,3 +10,16 @@ What every route handler (here and in the console) can rely on:
 - errors are raised as :class:`~phalanx.errors.PhalanxError`; they become problem+json, or a page where the client asks for HTML
   (:mod:`phalanx.api.problems`).
 """
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from phalanx.api.agent import AGENT_ROUTES
+from phalanx.api.findings import FINDING_ROUTES
+from phalanx.api.system import SYSTEM_ROUTES
+
+__all__ = ["ROUTES"]
+
+ROUTES: Final[tuple[Any, ...]] = (*AGENT_ROUTES, *FINDING_ROUTES, *SYSTEM_ROUTES)
+"""Every route of the API; the application mounts them beside the console's."""

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 from litestar.response import Stream
 
-__all__ = ["HEARTBEAT_S", "RETRY_MS", "message", "stream"]
+__all__ = ["RETRY_MS", "message", "stream"]
 
-HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2_000
 """After this time a browser whose stream broke connects again."""
 

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from phalanx.api import ROUTES
-from phalanx.api.access import actor_of, check_routes, guard, page_session
+from phalanx.api.access import actor_of, check_routes, guard, open_to_all, page_session
 from phalanx.api.findings import finding_filter
 from phalanx.api.peer import PeerProtocol
 from phalanx.api.problems import respond
@@ -35,7 +36,7 @@ from phalanx.api.security import SecurityLayer
 from phalanx.app.config import HubConfig, is_loopback, parse_address
 from phalanx.errors import UnavailableError, UsageError
 from phalanx.services.hub import Services
-from phalanx.services.wiring import open_services
+from phalanx.services.wiring import ServiceOptions, open_services
 from phalanx.version import VERSION
 
 __all__ = ["Application", "create_app", "run_hub"]
@@ -64,7 +65,14 @@ def create_app(config: HubConfig) -> Application:
     """
     _make_private(config.hub_dir)
     services = open_services(config.hub_dir, _options(config))
+    try:
+        return _wired(config, services)
+    except BaseException:
+        services.close()
+        raise
 
+
+def _wired(config: HubConfig, services: Services) -> Application:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with services.running():
@@ -74,17 +82,22 @@ def create_app(config: HubConfig) -> Application:
         return services
 
     litestar = Litestar(
-        route_handlers=[*ROUTES, *_console_routes(services)],
+        route_handlers=[*ROUTES, *_console_routes()],
         dependencies={
             "services": Provide(provide_services),
             "actor": Provide(actor_of, sync_to_thread=False),
             "session": Provide(page_session, sync_to_thread=False),
-            "where": Provide(finding_filter, sync_to_thread=False),
+            "matching": Provide(finding_filter, sync_to_thread=False),
         },
         guards=[guard],
         exception_handlers={Exception: respond},
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="phalanx", version=VERSION, path="/api/schema", render_plugins=[]),
+        openapi_config=OpenAPIConfig(
+            title="phalanx",
+            version=VERSION,
+            openapi_router=Router("/api/schema", route_handlers=[], opt=open_to_all("the API is public knowledge")),
+            render_plugins=[JsonRenderPlugin()],
+        ),
         request_max_body_size=_MAX_BODY,
         logging_config=None,
         debug=False,
@@ -95,9 +108,7 @@ def create_app(config: HubConfig) -> Application:
     return Application(asgi=asgi, litestar=litestar, services=services, config=config)
 
 
-def _options(config: HubConfig) -> Any:
-    from phalanx.services.wiring import ServiceOptions
-
+def _options(config: HubConfig) -> ServiceOptions:
     return ServiceOptions(
         session_idle_s=config.session_idle,
         session_lifetime_s=config.session_lifetime,
@@ -116,15 +127,10 @@ def _address_of(config: HubConfig) -> str:
     return f"{'https' if config.tls else 'http'}://{host}:{config.port}"
 
 
-def _console_routes(services: Services) -> Sequence[Any]:
-    from importlib.util import find_spec
+def _console_routes() -> Sequence[Any]:
+    from phalanx.console import routes
 
-    if find_spec("phalanx.console.routes.all") is None:
-        return ()
-    from importlib import import_module
-
-    routes: Sequence[Any] = import_module("phalanx.console.routes.all").route_handlers(services)
-    return routes
+    return routes()
 
 
 def _make_private(directory: Path) -> None:
@@ -145,6 +151,13 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+        self.ready = asyncio.Event()
+        """Set when it accepts connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting."""
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -176,7 +189,10 @@ def run_hub(config: HubConfig) -> None:
         application = create_app(config)
         gc.collect()
         gc.freeze()  # what was imported lives until the end: no collection needs to look at it
-        asyncio.run(_serve(application, tcp, local))
+        try:
+            asyncio.run(_serve(application, tcp, local))
+        finally:
+            gc.unfreeze()
 
 
 def _listen_tcp(config: HubConfig) -> socket.socket:
@@ -280,9 +296,10 @@ async def _serve(application: Application, tcp: socket.socket, local: socket.soc
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as group:
         main = group.create_task(people.serve(sockets=[tcp]))
-        while not people.started and not main.done():
-            await asyncio.sleep(0.01)
+        ready = group.create_task(people.ready.wait())
+        await asyncio.wait({main, ready}, return_when=asyncio.FIRST_COMPLETED)
         if main.done():
+            ready.cancel()
             return
         port = tcp.getsockname()[1]
         await _greet(application, port)

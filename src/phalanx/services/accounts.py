@@ -176,7 +176,13 @@ class Accounts:
             actor = Actor(name=key if row is not None else "?", source=source)
             await self._state.write(
                 lambda connection: record(
-                    connection, actor, "session.login", key, now_ns=now, refused=True, agent=show(agent, 200)
+                    connection,
+                    actor,
+                    "session.login",
+                    key,
+                    now_ns=now,
+                    refused=True,
+                    detail={"agent": show(agent, 200)},
                 )
             )
             raise AuthenticationError("the name or the password is wrong")
@@ -463,7 +469,12 @@ class Accounts:
                 raise LimitError(f"you have {_MAX_TOKENS} tokens", hint="revoke those that are not used")
             store.add_token(connection, values)
             record(
-                connection, actor, "token.create", identifier, now_ns=now, name=name.strip(), scopes=values["scopes"]
+                connection,
+                actor,
+                "token.create",
+                identifier,
+                now_ns=now,
+                detail={"name": name.strip(), "scopes": listed},
             )
             row = store.token(connection, identifier)
             if row is None:

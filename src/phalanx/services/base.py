@@ -23,7 +23,14 @@ _READERS: Final = 4
 
 
 def record(
-    connection: Connection, actor: Actor, action: str, object: str, *, now_ns: int, refused: bool = False, **detail: str
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    object: str,
+    *,
+    now_ns: int,
+    refused: bool = False,
+    detail: Mapping[str, str] | None = None,
 ) -> None:
     """Write one entry of the operators' trail, in the transaction of the act itself: no act without its entry, no entry without its act."""
     content: dict[str, Any] = {

@@ -227,3 +227,6 @@ class Events:
         RuleError at once when ``where`` is wrong. The iterator ends when the hub stops; leaving it frees its queue.
         """
         raise NotImplementedError
+
+    def stop(self) -> None:
+        """End live streams: the hub stops."""

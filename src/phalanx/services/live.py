@@ -15,12 +15,14 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from phalanx.errors import LimitError
 
-__all__ = ["UPDATE_INTERVAL_S", "Broadcast", "Numbered", "Subscription"]
+__all__ = ["HEARTBEAT_S", "UPDATE_INTERVAL_S", "Broadcast", "Numbered", "Subscription"]
 
 T = TypeVar("T")
 
 UPDATE_INTERVAL_S: Final = 0.25
 """A page is updated at most four times a second; the first item after a quiet time goes out at once."""
+HEARTBEAT_S: Final = 15.0
+"""After so many quiet seconds a stream says that it lives."""
 MAX_LISTENERS: Final = 256
 """More listeners of one broadcast are refused."""
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Literal
 
 from msgspec import Struct
 
 from phalanx.identity.actor import Actor
+from phalanx.model.report import RuleBundle
+from phalanx.services.base import State
 from phalanx.services.events import CoverageAnswer, EventRow, Histogram
+from phalanx.services.rulebook import bundle_of, index_rules, read_brought_files, rule_text
+from phalanx.services.threats import RuleText
+from phalanx.store.state import rules as store
 
 __all__ = [
     "BackTest",
     "CheckResult",
     "Draft",
-    "EffectiveRules",
     "NarrowDraft",
     "Problem",
     "RuleDetail",
@@ -162,19 +168,33 @@ class NarrowDraft(Struct, frozen=True, kw_only=True):
     """Firings that it would take away."""
 
 
-class EffectiveRules(Struct, frozen=True, kw_only=True):
-    """What the agents run."""
-
-    version: str
-    """Hash over all that follows."""
-    files: tuple[tuple[str, str], ...]
-    """``(name, YAML)`` in load order: own files, brought files, local changes."""
-    disabled: tuple[str, ...] = ()
-    """Ids of rules that are switched off."""
-
-
 class Rules:
     """Rules of this hub."""
+
+    def __init__(self, state: State, *, rules_dir: str = "") -> None:
+        self._state = state
+        self._base = (*_own_files(), *read_brought_files(rules_dir))
+        self._changed = asyncio.Event()
+        self._stopped = False
+        with state.store.read() as connection:
+            self._local, disabled = store.in_force(connection), store.switched_off(connection)
+        self._set(self._local, disabled)
+
+    def _set(self, local: tuple[tuple[str, str], ...], disabled: tuple[str, ...]) -> None:
+        self._local = local
+        self._bundle = bundle_of((*self._base, *local), disabled)
+        self._index = index_rules(self._bundle.files)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def text_of(self, rule: str) -> RuleText:
+        """What findings say of a rule."""
+        return rule_text(self._index, rule)
+
+    def stop(self) -> None:
+        """End long polls: the hub stops."""
+        self._stopped = True
+        self._changed.set()
 
     async def list(
         self, actor: Actor, *, text: str = "", state: str = "", tag: str = "", technique: str = ""
@@ -232,10 +252,19 @@ class Rules:
         """Draft an exception for what this finding saw (``fields`` chooses which fields it names) and back-test it."""
         raise NotImplementedError
 
-    async def effective(self) -> EffectiveRules:
+    async def effective(self) -> RuleBundle:
         """The rule set as agents load it."""
-        raise NotImplementedError
+        return self._bundle
 
-    async def wait(self, version: str, seconds: float) -> EffectiveRules | None:
+    async def wait(self, version: str, seconds: float) -> RuleBundle | None:
         """The rule set once it differs from ``version``; None when ``seconds`` passed."""
-        raise NotImplementedError
+        if self._bundle.version == version and not self._stopped:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
+        return None if self._bundle.version == version else self._bundle
+
+
+def _own_files() -> tuple[tuple[str, str], ...]:
+    from phalanx.content import rule_files
+
+    return tuple(rule_files())

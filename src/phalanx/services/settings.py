@@ -71,3 +71,6 @@ class Settings:
     async def test_channel(self, actor: Actor, channel_id: str) -> Delivery:
         """Send a test message now and say what became of it."""
         raise NotImplementedError
+
+    async def deliver(self) -> None:
+        """Send what is found to the channels, until cancelled."""

@@ -63,3 +63,6 @@ class Simulate:
     async def runs(self, actor: Actor) -> tuple[RunView, ...]:
         """The last 20 runs, newest first."""
         raise NotImplementedError
+
+    def stop(self) -> None:
+        """End long polls: the hub stops."""
