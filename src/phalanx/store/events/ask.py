@@ -20,7 +20,7 @@ from phalanx.store.events.sql import Sources, flat, text_condition
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAX_LIMIT", "ROW_COLUMNS", "Plan", "count_plan", "plan_of", "register", "row_plan", "undecided_sql", "windows"]
+__all__ = ["MAX_LIMIT", "ROW_COLUMNS", "Plan", "count_plan", "empty_counts", "empty_rows", "plan_of", "register", "row_plan", "undecided_sql", "windows", "write_cursor"]
 
 MAX_LIMIT: Final = 10_000
 """No answer has more rows; further ones come by cursor."""
@@ -79,8 +79,9 @@ ROW_COLUMNS: Final = (
 )
 """Columns of a row when the question names no fields."""
 
-_FIRST_WINDOW_NS: Final = 60_000_000_000
 _WINDOW_GROWTH: Final = 8
+_ONE_WINDOW_ROWS: Final = 100_000
+"""So many events are looked through at once; there is nothing to win by asking for less."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -144,16 +145,22 @@ def _lower_field(field: str) -> Lowered:
     return lower_field(field)
 
 
-def windows(plan: Plan, spans: Iterable[tuple[int, int]], since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Stretches of ``[since, until)`` in the order of the answer, growing, that hold something of ``spans`` (time ranges of what is stored)."""
+def windows(plan: Plan, spans: Sequence[tuple[int, int, int]], since: int, until: int) -> Iterator[tuple[int, int]]:
+    """Stretches of ``[since, until)`` in the order of the answer, growing, that hold something of ``spans`` (time range and number
+    of events of what is stored). The first is as wide as usually holds a page; a rare thing is looked for in ever wider ones."""
     newest = plan.query.order == "newest"
-    held = [(max(low, since), min(high, until)) for low, high in spans]
+    held = [(max(low, since), min(high, until)) for low, high, _ in spans]
     held = [span for span in held if span[0] < span[1]]
     if plan.after is not None:
         cut = plan.after[0]
         held = [(low, min(high, cut + 1)) for low, high in held] if newest else [(max(low, cut), high) for low, high in held]
         held = [span for span in held if span[0] < span[1]]
-    width = _FIRST_WINDOW_NS
+    if not held:
+        return
+    width = max(span[1] for span in held) - min(span[0] for span in held)
+    rows = sum(count for low, high, count in spans if low < until and high > since)
+    if rows > _ONE_WINDOW_ROWS:
+        width = max(1_000_000, width * _ONE_WINDOW_ROWS // rows)
     if newest:
         while held:
             high = max(span[1] for span in held)
@@ -288,3 +295,11 @@ def _read_cursor(text: str) -> tuple[int, str, int]:
 def empty_rows(plan: Plan) -> pa.Table:
     """A table without rows and with the columns of the answer."""
     return pa.table({name: pa.array([], pa.string()) for name, _ in plan.outputs})
+
+
+def empty_counts(plan: Plan) -> pa.Table:
+    """A table without groups and with the columns of the answer."""
+    columns = {name: pa.array([], pa.string()) for name, _ in plan.outputs}
+    if plan.query.bucket_ns:
+        columns["bucket_ns"] = pa.array([], pa.int64())
+    return pa.table(columns | {"count": pa.array([], pa.int64())})

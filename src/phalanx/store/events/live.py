@@ -27,13 +27,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     hot: tuple[tuple[HotSegment, tuple[HotBatch, ...]], ...]
     directory: PartDirectory
 
-    def spans(self) -> list[tuple[int, int]]:
-        """Time range of each part and of each segment's batches."""
-        found = [(part.since_ns, part.until_ns) for part in self.parts if part.rows]
+    def spans(self) -> list[tuple[int, int, int]]:
+        """Time range and number of events of each part and of each segment."""
+        found = [(part.since_ns, part.until_ns, part.rows) for part in self.parts if part.rows]
         for _, batches in self.hot:
             full = [hot for hot in batches if hot.batch.event.num_rows]
             if full:
-                found.append((min(hot.since_ns for hot in full), max(hot.until_ns for hot in full)))
+                rows = sum(hot.batch.event.num_rows for hot in full)
+                found.append((min(hot.since_ns for hot in full), max(hot.until_ns for hot in full), rows))
         return found
 
     def sources(self, since: int, until: int, kinds: Sequence[str], agents: Sequence[str], *, processes: bool) -> Sources:

@@ -206,13 +206,8 @@ class LogEventStore(EventStore):
         ):
             if counting:
                 sources = self._sources(plan, snapshot, since, until)
-                ask.register(cursor, sources)
-                table = self._fetch(cursor, *ask.count_plan(plan, sources, since, until))
                 scanned = sources.rows
-                more = ask.undecided_sql(plan, sources, since, until) if not query.undecided else None
-                if more is not None:
-                    row = cursor.execute(*more).fetchone()
-                    undecided = 0 if row is None else int(row[0])
+                table, undecided = self._counts(cursor, plan, sources, since, until)
             else:
                 table, scanned = self._rows(cursor, plan, snapshot, since, until)
                 if table.num_rows > query.limit:
@@ -228,6 +223,17 @@ class LogEventStore(EventStore):
             scanned=scanned,
             took_ns=time.monotonic_ns() - started,
         )
+
+    def _counts(self, cursor: Any, plan: ask.Plan, sources: Sources, since: int, until: int) -> tuple[pa.Table, int | None]:
+        if not sources.events and not sources.hot_events:
+            return ask.empty_counts(plan), 0 if plan.where is not None else None
+        ask.register(cursor, sources)
+        table = self._fetch(cursor, *ask.count_plan(plan, sources, since, until))
+        more = None if plan.query.undecided else ask.undecided_sql(plan, sources, since, until)
+        if more is None:
+            return table, None
+        row = cursor.execute(*more).fetchone()
+        return table, 0 if row is None else int(row[0])
 
     def _rows(self, cursor: Any, plan: ask.Plan, snapshot: Snapshot, since: int, until: int) -> tuple[pa.Table, int]:
         wanted = plan.query.limit + 1
