@@ -6,10 +6,11 @@ The interpreter uses nothing else. The matcher and the stores have faster forms 
 from __future__ import annotations
 
 import base64
+import re
 import socket
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from phalanx.language.fields import Ref
 from phalanx.language.patterns import glob_pattern, lower, pattern_of, upper
@@ -19,6 +20,9 @@ from phalanx.model.values import UNKNOWN
 from phalanx.text.hostile import encode
 
 __all__ = ["address", "compare", "evaluate", "getopt", "in_network"]
+
+
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 @lru_cache(maxsize=8192)
@@ -53,10 +57,7 @@ def number_of(value: Any) -> int | float | None:
         return int(value)
     if isinstance(value, int | float):
         return value
-    try:
-        return int(value, 0) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return int(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) is not None else None
 
 
 def basename(text: str) -> str:

@@ -227,6 +227,7 @@ def _around(argument: str) -> Ref | None:
 
 _PATH_SOURCE: Final = {"rename": "oldpath", "link": "oldpath"}
 _PATH_TARGET: Final = {"rename": "newpath", "link": "newpath"}
+_PAIR_COLUMNS: Final = ("kind", "oldpath", "newpath", "target", "linkpath")
 _PATH_NAME: Final = {"unlink": "name", "mkdir": "path", "chmod": "filename", "mount": "dir"}
 
 
@@ -247,7 +248,7 @@ def _pathed(table: dict[str, str], *, descriptor: bool = False) -> Getter:
 def _abspath(argument: str) -> Ref | None:
     if argument not in ("src", "dst"):
         return None
-    return Ref(_ABSPATH, argument, get=_pathed(_PATH_SOURCE if argument == "src" else _PATH_TARGET), kinds=("rename", "link"), columns=())
+    return Ref(_ABSPATH, argument, get=_pathed(_PATH_SOURCE if argument == "src" else _PATH_TARGET), kinds=("rename", "link"), columns=_PAIR_COLUMNS)
 
 
 _ARG = Field(
@@ -270,6 +271,7 @@ _ABSPATH = Field(
     bind=_abspath,
     get=_pathed(_PATH_NAME),
     kinds=tuple(_PATH_NAME),
+    columns=("kind", "name", "path", "filename", "dir"),
     doc="Resolved path of the call; `.src` and `.dst` where it takes two.",
 )
 
@@ -348,18 +350,23 @@ FIELDS: Final[tuple[Field, ...]] = (
     _simple("evt.is_open_write", "bool", "True for an open for writing.", _opened("is_write"), "kind", "is_write", never_absent=True),
     _simple("evt.is_open_exec", "bool", "True when a file is created with a mode that lets it be executed.", _opened("is_exec"), "kind", "is_exec", never_absent=True),
     _simple("evt.is_open_create", "bool", "True when an open may create the file.", _created, "kind", "flags", "type", never_absent=True),
-    _simple("fs.path.name", "text", "Resolved path that a call on a path works on.", _pathed(_PATH_NAME, descriptor=True), kinds=("open", *_PATH_NAME)),
+    _simple("fs.path.name", "text", "Resolved path that a call on a path works on.", _pathed(_PATH_NAME, descriptor=True), "kind", "fd_name", "name", "path", "filename", "dir", kinds=("open", *_PATH_NAME)),
     _simple(
         "fs.path.nameraw",
         "text",
         "The path as the caller gave it, where that is recorded.",
         lambda e: getattr(e, "name", None) if _kind(e) == "open" else _pathed(_PATH_NAME)(e),
+        "kind",
+        "name",
+        "path",
+        "filename",
+        "dir",
         kinds=("open", *_PATH_NAME),
     ),
-    _simple("fs.path.source", "text", "Resolved source of a call with two paths.", _pathed(_PATH_SOURCE), kinds=tuple(_PATH_SOURCE)),
-    _simple("fs.path.sourceraw", "text", "The source as the caller gave it.", _pathed(_PATH_SOURCE), kinds=tuple(_PATH_SOURCE)),
-    _simple("fs.path.target", "text", "Resolved target of a call with two paths.", _pathed(_PATH_TARGET), kinds=tuple(_PATH_TARGET)),
-    _simple("fs.path.targetraw", "text", "The target as the caller gave it.", _pathed(_PATH_TARGET), kinds=tuple(_PATH_TARGET)),
+    _simple("fs.path.source", "text", "Resolved source of a call with two paths.", _pathed(_PATH_SOURCE), *_PAIR_COLUMNS, kinds=tuple(_PATH_SOURCE)),
+    _simple("fs.path.sourceraw", "text", "The source as the caller gave it.", _pathed(_PATH_SOURCE), *_PAIR_COLUMNS, kinds=tuple(_PATH_SOURCE)),
+    _simple("fs.path.target", "text", "Resolved target of a call with two paths.", _pathed(_PATH_TARGET), *_PAIR_COLUMNS, kinds=tuple(_PATH_TARGET)),
+    _simple("fs.path.targetraw", "text", "The target as the caller gave it.", _pathed(_PATH_TARGET), *_PAIR_COLUMNS, kinds=tuple(_PATH_TARGET)),
     *(_unfilled(f"fdlist.{part}", "text", "Descriptors of a poll; polls are not recorded.") for part in ("nums", "names", "cips", "sips", "cports", "sports")),
     *(_unfilled(f"span.{part}", "text", "Tracer of sysdig; phalanx has none.") for part in ("id", "time", "ntags", "nargs", "tags", "args")),
     *(_unfilled(f"syslog.{part}", "text", "Messages written to /dev/log; writes are not recorded.") for part in ("facility.str", "severity.str", "message")),
