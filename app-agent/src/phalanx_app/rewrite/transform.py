@@ -36,6 +36,9 @@ NAMES = frozenset(
 )
 NO_ARGUMENTS = frozenset({"locals", "vars", "dir"})
 
+_NO_TEXT = frozenset({ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
+_NO_TEXT_NAMES = frozenset({"range", "enumerate", "zip", "map", "filter", "sorted", "reversed", "list", "tuple", "set", "dict", "iter"})
+
 ON = "__px_on__"
 TEMPORARY = "__px_t"
 
@@ -211,12 +214,13 @@ class Rewriter:
         return node
 
     def _iterated(self, node: Any) -> Any:
-        if type(node) in (ast.Name, ast.Attribute):
-            called = self._hook(node, "__px_loop__", [node])
-            if type(node) is ast.Name:
-                return self._at(ast.IfExp(test=self._flag(node), body=called, orelse=node), node)
-            return called
-        return node
+        """What a loop goes over may be tainted text; literals and the builtins that make no text stay as they are."""
+        kind = type(node)
+        if kind is ast.Name:
+            return self._at(ast.IfExp(test=self._flag(node), body=self._hook(node, "__px_loop__", [node]), orelse=node), node)
+        if kind in _NO_TEXT or (kind is ast.Call and type(node.func) is ast.Name and node.func.id in _NO_TEXT_NAMES):
+            return node
+        return self._hook(node, "__px_loop__", [node])
 
     # --- building --------------------------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ _match_type: type = type(None)
 _formatted_type: type = type(None)
 
 _ASCII_HEADER = sys.getsizeof("") - 1
-_LATIN_HEADER = sys.getsizeof("\x80") - 2
+_LATIN_HEADER = str.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
 _BYTES_HEADER = bytes.__basicsize__ - 1
 
 
@@ -66,7 +66,7 @@ def _fresh_one(value: Any) -> Any:
         return fresh
     code = ord(value)
     if code > 255:
-        return value
+        return (value + " ")[:-1]  # only Latin-1 characters are shared
     make = api.PyUnicode_New
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_ssize_t, ctypes.c_uint32]
     fresh = make(1, 127 if code < 128 else 255)
@@ -245,8 +245,11 @@ def _table() -> Any:
 
 
 def _run(name: str, table: Any, result: Any, *args: Any) -> Any:
+    function = _slow.get(name)
+    if function is None:
+        return result
     try:
-        return _slow[name](table, result, *args)
+        return function(table, result, *args)
     except Exception:
         _on_error(name)
         return result
