@@ -6,6 +6,7 @@ the column batches and makes Python objects only for events that some loaded rul
 
 from __future__ import annotations
 
-from phalanx.sensors.kernel.sensor import Capability, Harvest, KernelSensor, Statistics
+from phalanx.sensors.kernel.load import Capability
+from phalanx.sensors.kernel.sensor import Harvest, KernelSensor, Statistics
 
 __all__ = ["Capability", "Harvest", "KernelSensor", "Statistics"]

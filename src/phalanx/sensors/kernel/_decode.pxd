@@ -1,82 +1,65 @@
 # cython: language_level=3
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+"""The decoder's native side."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from phalanx.sensors.kernel._columns cimport Columns
-from phalanx.sensors.kernel._record cimport ph_record, ph_str
-from phalanx.sensors.kernel._table cimport ProcessTable, entry, state
+from phalanx.sensors.kernel._filter cimport Filter
+from phalanx.sensors.kernel._record cimport ph_record
+from phalanx.sensors.kernel._states cimport StateDecoder
+from phalanx.sensors.kernel._table cimport state
 from phalanx.sensors.kernel._text cimport text
 
 cdef enum:
-    CELLS = 48
-    ARENA = 1 << 18
-    NAMES = 32
+    SYMBOLS = 4096
+    SOCKETS = 65536
+    OWN = 16
 
-cdef struct cell:
-    int column
-    int is_text
-    int64_t value
-    const char* words
-    uint32_t size
+cdef struct spec:
+    int kind
+    int when
+    char name[32]
 
-cdef struct group:
-    group* next
-    uint64_t id
-    text* path
-    text* container
+cdef struct symbol:
+    uint64_t value
+    int family
+    text* words
 
-cdef class Decoder:
-    cdef readonly ProcessTable table
-    cdef Columns events
-    cdef Columns states
-    cdef object owner
-    cdef list candidates
-    cdef str agent
-    cdef group** groups
-    cdef uint32_t group_count
-    cdef uint64_t batch
-    cdef uint64_t sequence
-    cdef int64_t offset
-    cdef readonly uint32_t row_bound
-    cdef readonly size_t byte_bound
-    cdef readonly uint64_t seen
-    cdef readonly uint64_t recorded
-    cdef readonly uint64_t wanted
-    cdef readonly uint64_t malformed
-    cdef readonly uint64_t cut
-    cdef readonly uint64_t adopted
-    cdef readonly uint64_t newest
-    cdef cell* cells
-    cdef int used
-    cdef char* arena
-    cdef size_t arena_used
-    cdef char* scratch
-    cdef const char* strings[32]
-    cdef uint32_t lengths[32]
-    cdef uint8_t forms[32]
-    cdef void _number(self, int column, int64_t value) noexcept nogil
-    cdef void _words(self, int column, const char* ready, size_t size) noexcept nogil
-    cdef void _constant(self, int column, const char* ready) noexcept nogil
-    cdef void _raw(self, int column, const char* raw, size_t size) noexcept nogil
-    cdef int _index_strings(self, const ph_record* rec) noexcept nogil
-    cdef size_t _path(self, int kind, char* to, size_t room) noexcept nogil
-    cdef text* _path_text(self, int kind) noexcept nogil
-    cdef void _forget_groups(self) noexcept nogil
-    cdef group* _group(self, uint64_t id, int named) noexcept nogil
-    cdef int _ask_group(self, group* g, size_t n) except -1
-    cdef int _ask_names(self, state* s) except -1
-    cdef void _name(self, state* s, const state* like) noexcept nogil
-    cdef void _header(self, state* s, const ph_record* rec) noexcept nogil
-    cdef void _place(self, state* s, const ph_record* rec) noexcept nogil
-    cdef void _details(self, state* s, const ph_record* rec) noexcept nogil
-    cdef void _program(self, state* s, const ph_record* rec) noexcept nogil
-    cdef void _arguments(self, state* s, const char* raw, size_t size, const char* env, size_t env_size, int cut) noexcept nogil
-    cdef state* _who(self, const ph_record* rec) noexcept nogil
-    cdef state* _adopt(self, const ph_record* rec) noexcept nogil
-    cdef int _ask_arguments(self, state* s) except -1
-    cdef state* _exec(self, const ph_record* rec) noexcept nogil
-    cdef state* _fork(self, const ph_record* rec) noexcept nogil
-    cdef void _task(self, const ph_record* rec) noexcept nogil
-    cdef void _link_one(self, state* s, int depth)
+cdef struct socket_memory:
+    uint64_t ino
+    uint64_t peer
+    int role
+
+cdef class Decoder(StateDecoder):
+    cdef spec specs[512]
+    cdef char kind_names[32][16]
+    cdef Filter filter
+    cdef symbol* symbols
+    cdef socket_memory* sockets
+    cdef uint32_t own[16]
+    cdef int64_t budget
+    cdef uint64_t budget_second
+    cdef int64_t budget_used[32]
+    cdef readonly uint64_t guarded
+    cdef readonly uint64_t dropped
+    cdef readonly uint64_t own_skipped
     cdef int feed(self, const char* raw, size_t size) noexcept nogil
-    cdef void _event(self, const ph_record* rec, state* s, const char* kind, const char* type, int wanted) noexcept nogil
+    cdef int _is_own(self, uint32_t pid) noexcept nogil
+    cdef int _wanted(self, state* s, uint32_t type) noexcept nogil
+    cdef int _within_budget(self, const ph_record* rec, int kind) noexcept nogil
+    cdef void _event(self, const ph_record* rec, state* s, const char* kind, const char* type, uint32_t number, int profile) noexcept nogil
     cdef int _candidate(self, state* s, const char* kind) except -1
+    cdef void _string(self, int column, int kind) noexcept nogil
+    cdef void _symbol(self, int column, int family, uint64_t value) noexcept nogil
+    cdef int _ask_symbol(self, symbol* slot, int family, uint64_t value) except -1
+    cdef size_t _resolve(self, int name, int base, char* to) noexcept nogil
+    cdef void _resolved(self, int column, int name, int base) noexcept nogil
+    cdef void _fd(self, const ph_record* rec, int kind) noexcept nogil
+    cdef void _socket(self, const ph_record* rec, int kind) noexcept nogil
+    cdef void _unix_name(self, int column, const char* raw, size_t size) noexcept nogil
+    cdef void _address(self, int column) noexcept nogil
+    cdef int _dns(self) noexcept nogil
+    cdef void _call(self, const ph_record* rec) noexcept nogil
+    cdef void _cred(self, const ph_record* rec) noexcept nogil
+    cdef void _hexadecimal(self, int column, uint64_t value) noexcept nogil
+    cdef void _decimal(self, int column, uint64_t value) noexcept nogil
+    cdef void _state_call(self, const ph_record* rec) noexcept nogil
+    cdef void _cgroup(self, const ph_record* rec) noexcept nogil

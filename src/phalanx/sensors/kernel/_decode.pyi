@@ -1,9 +1,11 @@
 """Types of the native decoder."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from phalanx.model.event import Event
 from phalanx.model.process import Process
+from phalanx.sensors.kernel._filter import Filter
 
 Buffers = tuple[str, bytes, bytes | None, bytes | None, bytes | None]
 
@@ -34,6 +36,12 @@ class Decoder:
         bytes_: int = ...,
         sequence: int = ...,
     ) -> None: ...
+    guarded: int
+    dropped: int
+    own_skipped: int
+    def set_filter(self, chosen: Filter) -> None: ...
+    def set_budget(self, per_second: int) -> None: ...
+    def set_own(self, pids: Iterable[int]) -> None: ...
     def link(self) -> None: ...
     def feed_bytes(self, record: bytes) -> bool: ...
     def loss(self, ts_ns: int, count: int, cause: str, since_ns: int, extra: str | None = ...) -> int: ...

@@ -11,14 +11,16 @@ A record is hostile as far as its strings go: lengths are checked against the re
 from __future__ import annotations
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
+from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from phalanx.sensors.kernel._columns cimport Columns
+from phalanx.sensors.kernel._filter cimport Filter
 from phalanx.sensors.kernel._record cimport *
+from phalanx.sensors.kernel._states cimport ARENA, CELLS, StateDecoder, bounded, cell, group
 from phalanx.sensors.kernel._table cimport *
 from phalanx.sensors.kernel._text cimport *
 
@@ -27,7 +29,15 @@ import re
 from phalanx.model import event as _events
 from phalanx.model.columns import EVENT_COLUMNS
 from phalanx.model.process import Descriptor
-from phalanx.model.values import UNKNOWN
+from phalanx.sensors.kernel.calls import CALLS, When
+from phalanx.sensors.kernel.symbols import Family, render
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char* inet_ntop(int family, const void* source, char* to, unsigned size)
+    enum:
+        AF_UNIX_ "AF_UNIX"
+        AF_INET_ "AF_INET"
+        AF_INET6_ "AF_INET6"
 
 cdef list _columns = [c.name for c in EVENT_COLUMNS]
 cdef int C_TS = _columns.index("ts_ns"), C_SEQ = _columns.index("seq"), C_KIND = _columns.index("kind"), C_TYPE = _columns.index("type")
@@ -36,6 +46,26 @@ cdef int C_TRUNCATED = _columns.index("truncated"), C_COMPAT = _columns.index("c
 cdef int C_FILENAME = _columns.index("filename"), C_INTERPRETER = _columns.index("interpreter"), C_FLAGS = _columns.index("flags")
 cdef int C_PATH = _columns.index("path"), C_DURATION = _columns.index("duration_ns"), C_COUNT = _columns.index("count")
 cdef int C_CAUSE = _columns.index("cause"), C_SINCE = _columns.index("since_ns"), C_EXTRA = _columns.index("extra")
+
+cdef int C_FD_NUM = _columns.index("fd_num"), C_FD_TYPE = _columns.index("fd_type"), C_FD_NAME = _columns.index("fd_name")
+cdef int C_FD_INO = _columns.index("fd_ino"), C_FD_PROTO = _columns.index("fd_l4proto"), C_FD_CIP = _columns.index("fd_cip")
+cdef int C_FD_CPORT = _columns.index("fd_cport"), C_FD_SIP = _columns.index("fd_sip"), C_FD_SPORT = _columns.index("fd_sport")
+cdef int C_FD_SERVER = _columns.index("fd_is_server"), C_FD_CONNECTED = _columns.index("fd_connected")
+cdef int C_FD_CHANGED = _columns.index("fd_name_changed"), C_NAME = _columns.index("name"), C_OLDPATH = _columns.index("oldpath")
+cdef int C_NEWPATH = _columns.index("newpath"), C_TARGET = _columns.index("target"), C_LINKPATH = _columns.index("linkpath")
+cdef int C_MODE = _columns.index("mode"), C_IS_READ = _columns.index("is_read"), C_IS_WRITE = _columns.index("is_write")
+cdef int C_IS_EXEC = _columns.index("is_exec"), C_ADDR = _columns.index("addr"), C_DOMAIN = _columns.index("domain")
+cdef int C_SOCKET_TYPE = _columns.index("socket_type"), C_PROTO = _columns.index("proto"), C_DNS = _columns.index("dns_name")
+cdef int C_SIZE = _columns.index("size"), C_BACKLOG = _columns.index("backlog"), C_OLDFD = _columns.index("oldfd")
+cdef int C_NEWFD = _columns.index("newfd"), C_NSTYPE = _columns.index("nstype"), C_DEV = _columns.index("dev"), C_DIR = _columns.index("dir")
+cdef int C_FSTYPE = _columns.index("fstype"), C_REQUEST = _columns.index("request"), C_TARGET_PID = _columns.index("target_pid")
+cdef int C_CMD = _columns.index("cmd"), C_UID = _columns.index("arg_uid"), C_GID = _columns.index("arg_gid"), C_EUID = _columns.index("euid")
+cdef int C_CAPABILITIES = _columns.index("capabilities"), C_OPTION = _columns.index("option")
+
+cdef int S_OPEN = Family.OPEN, S_MODE = Family.MODE, S_CLONE = Family.CLONE, S_UNLINK = Family.UNLINK, S_AT = Family.AT
+cdef int S_RENAME = Family.RENAME, S_MOUNT = Family.MOUNT, S_UMOUNT = Family.UMOUNT, S_PTRACE = Family.PTRACE, S_BPF = Family.BPF
+cdef int S_MEMFD = Family.MEMFD, S_SOCKET_FLAGS = Family.SOCKET_FLAGS, S_DOMAIN = Family.DOMAIN, S_SOCKET_TYPE = Family.SOCKET_TYPE
+cdef int S_PRCTL = Family.PRCTL, S_MODULE = Family.MODULE, S_CAPABILITIES = Family.CAPABILITIES, S_MOVE_MOUNT = Family.MOVE_MOUNT
 
 _KINDS = {cls.__struct_config__.tag: cls for cls in _events.Event.__args__}
 """Class of each kind."""
@@ -48,7 +78,7 @@ def _attributes() -> dict[str, dict[int, tuple[str, bool]]]:
         names = {}
         for index, described in enumerate(EVENT_COLUMNS):
             for owner, attribute in re.findall(r"([A-Z]\w+)\.(\w+)", described.field):
-                if owner in (cls.__name__, "Event") and attribute in cls.__struct_fields__:
+                if owner in (cls.__name__, "Event") and attribute in cls.__struct_fields__ and not described.name.startswith("fd_"):
                     names[index] = (attribute, described.type == "bool")
             if described.name == "flags" and "flags" in cls.__struct_fields__:
                 names[index] = ("flags", False)
@@ -62,481 +92,107 @@ cdef dict _FD = {
 }
 
 
-cdef class Decoder:
-    """Turns records into a batch; one for each sensor. Not for two threads at once.
+cdef enum kinds:
+    K_NONE = 0
+    K_STATE
+    K_EXEC
+    K_OPEN
+    K_CONNECT
+    K_ACCEPT
+    K_BIND
+    K_LISTEN
+    K_SOCKET
+    K_SEND
+    K_DUP
+    K_NAMESPACE
+    K_MOUNT
+    K_PTRACE
+    K_MODULE
+    K_BPF
+    K_RENAME
+    K_UNLINK
+    K_LINK
+    K_MKDIR
+    K_CHMOD
+    K_CRED
+    K_MEMFD
 
-    ``owner`` answers the misses: ``names(container, uid, gid, loginuid, pid)``, ``cgroup(id, path | None)``, ``arguments(pid)``, ``container(id)``.
-    """
+cdef list _KIND_NAMES = [
+    "", "state", "exec", "open", "connect", "accept", "bind", "listen", "socket", "send", "dup", "namespace", "mount", "ptrace", "module", "bpf",
+    "rename", "unlink", "link", "mkdir", "chmod", "cred", "memfd",
+]
 
-    def __cinit__(self, object owner, str agent, str boot, uint32_t processes=65536, uint32_t rows=16384, size_t bytes_=8 << 20, uint64_t sequence=0):
-        self.owner = owner
-        self.agent = agent
-        self.table = ProcessTable(boot, processes)
-        self.events = Columns("event")
-        self.states = Columns("process")
-        self.candidates = []
-        self.batch = 1
-        self.sequence = sequence
-        self.row_bound = rows
-        self.byte_bound = bytes_
-        self.cells = <cell*>calloc(CELLS, sizeof(cell))
-        self.arena = <char*>malloc(ARENA)
-        self.scratch = <char*>malloc(4 * PH_PATH_MAX)
-        self.groups = <group**>calloc(4096, sizeof(group*))
-        if self.cells == NULL or self.arena == NULL or self.scratch == NULL or self.groups == NULL:
+cdef enum when:
+    W_RULES = 0
+    W_ALWAYS
+    W_WRITES
+    W_DNS
+    W_SOCKETS
+    W_STATE
+
+cdef enum:
+    TYPE_EXIT = 512  # numbers of the event types that are no system calls
+    TYPE_MKDIR = 513
+    TYPE_RMDIR = 514
+    NR_CLONE = 56
+    NR_FORK = 57
+    NR_VFORK = 58
+    NR_EXECVE = 59
+    NR_EXECVEAT = 322
+    NR_CLONE3 = 435
+
+
+cdef class Decoder(StateDecoder):
+    """Turns records into a batch and candidates; one for each sensor."""
+
+    # --- events ----------------------------------------------------------------------------------------------------------------
+
+    def __init__(self, *args, **kwargs):
+        cdef bytes raw
+        memset(self.specs, 0, sizeof(self.specs))
+        for call in CALLS:
+            raw = call.name.encode()
+            self.specs[call.nr].kind = _KIND_NAMES.index(call.kind)
+            self.specs[call.nr].when = call.when
+            memcpy(self.specs[call.nr].name, <const char*>raw, len(raw))
+        for kind in range(2, len(_KIND_NAMES)):
+            raw = _KIND_NAMES[kind].encode()
+            memcpy(self.kind_names[kind], <const char*>raw, len(raw))
+        self.filter = Filter({number: None for number in range(520)})
+        self.symbols = <symbol*>calloc(SYMBOLS, sizeof(symbol))
+        self.sockets = <socket_memory*>calloc(SOCKETS, sizeof(socket_memory))
+        if self.symbols == NULL or self.sockets == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        if self.groups != NULL:
-            self._forget_groups()
-            free(self.groups)
-        free(self.cells)
-        free(self.arena)
-        free(self.scratch)
-
-    # --- cells -----------------------------------------------------------------------------------------------------
-
-    cdef void _number(self, int column, int64_t value) noexcept nogil:
-        cdef cell* c
-        if self.used < CELLS:
-            c = self.cells + self.used
-            c.column = column
-            c.is_text = 0
-            c.value = value
-            self.used += 1
-
-    cdef void _words(self, int column, const char* ready, size_t size) noexcept nogil:
-        cdef cell* c
-        if ready != NULL and self.used < CELLS:
-            c = self.cells + self.used
-            c.column = column
-            c.is_text = 1
-            c.words = ready
-            c.size = <uint32_t>size
-            self.used += 1
-
-    cdef void _constant(self, int column, const char* ready) noexcept nogil:
-        self._words(column, ready, strlen(ready))
-
-    cdef void _raw(self, int column, const char* raw, size_t size) noexcept nogil:
-        """A text cell of bytes from the kernel, copied as hostile text."""
-        cdef char* to = self.arena + self.arena_used
-        cdef size_t n = hostile_copy(to, ARENA - self.arena_used, raw, size)
-        self.arena_used += n
-        self._words(column, to, n)
-
-    # --- strings of a record ------------------------------------------------------------------------------------------
-
-    cdef int _index_strings(self, const ph_record* rec) noexcept nogil:
-        """Find the strings by what they are; 0 when the record does not add up."""
-        cdef uint32_t index, kind
-        cdef size_t at = sizeof(ph_record)
-        memset(self.strings, 0, sizeof(self.strings))
-        if rec.strings > PH_STRINGS:
-            return 0
-        for index in range(rec.strings):
-            kind = rec.str[index].kind
-            if at + rec.str[index].len > rec.size or kind >= NAMES:
-                return 0
-            self.strings[kind] = <const char*>rec + at
-            self.lengths[kind] = rec.str[index].len
-            self.forms[kind] = rec.str[index].form
-            at += rec.str[index].len
-        return 1
-
-    cdef size_t _path(self, int kind, char* to, size_t room) noexcept nogil:
-        """The path string ``kind`` turned round, as raw bytes without NUL at ``to``; 0 when there is none."""
-        cdef const char* source = self.strings[kind]
-        cdef size_t size = self.lengths[kind], out = 0, end, begin, n
-        if source == NULL:
-            return 0
-        if self.forms[kind] == PH_FORM_PLAIN:
-            n = size if size < room else room
-            memcpy(to, source, n)
-            return n
-        if self.forms[kind] == PH_FORM_CUT_PATH and room >= 4:
-            memcpy(to, b"...", 3)
-            out = 3
-        if size == 0 and out == 0:
-            to[0] = c'/'
-            return 1
-        end = size
-        while end > 0:
-            end -= 1  # the NUL of the component
-            begin = end
-            while begin > 0 and source[begin - 1] != 0:
-                begin -= 1
-            n = end - begin
-            if out + n + 1 > room:
-                break
-            to[out] = c'/'
-            memcpy(to + out + 1, source + begin, n)
-            out += n + 1
-            end = begin
-        return out
-
-    cdef text* _path_text(self, int kind) noexcept nogil:
-        cdef size_t n
-        if self.strings[kind] == NULL:
-            return NULL
-        n = self._path(kind, self.scratch, 4 * PH_PATH_MAX)
-        return text_raw(self.scratch, n)
-
-    # --- caches that ask Python on a miss --------------------------------------------------------------------------------
-
-    cdef void _forget_groups(self) noexcept nogil:
         cdef int index
-        cdef group* g
-        cdef group* after
-        for index in range(4096):
-            g = self.groups[index]
-            while g != NULL:
-                after = g.next
-                text_drop(g.path)
-                text_drop(g.container)
-                free(g)
-                g = after
-            self.groups[index] = NULL
-        self.group_count = 0
+        if self.symbols != NULL:
+            for index in range(SYMBOLS):
+                text_drop(self.symbols[index].words)
+            free(self.symbols)
+        free(self.sockets)
 
-    cdef group* _group(self, uint64_t id, int named) noexcept nogil:
-        """The cgroup ``id``; ``named``: this record carries its path."""
-        cdef group** bucket = &self.groups[(id ^ (id >> 12)) & 4095]
-        cdef group* g = bucket[0]
-        cdef size_t n
-        cdef const char* path = NULL
-        while g != NULL and g.id != id:
-            g = g.next
-        if g != NULL:
-            return g
-        if self.group_count >= 65536:
-            self._forget_groups()
-            bucket = &self.groups[(id ^ (id >> 12)) & 4095]
-        g = <group*>calloc(1, sizeof(group))
-        if g == NULL:
-            return NULL
-        g.id = id
-        n = 0
-        if named and self.strings[<int>PH_S_CGROUP] != NULL:
-            n = self._path(PH_S_CGROUP, self.scratch, 4 * PH_PATH_MAX)
-        with gil:
-            self._ask_group(g, n)
-        g.next = bucket[0]
-        bucket[0] = g
-        self.group_count += 1
-        return g
+    def set_filter(self, Filter chosen not None) -> None:
+        """From now on, only what ``chosen`` wants becomes an object."""
+        self.filter = chosen
 
-    cdef int _ask_group(self, group* g, size_t n) except -1:
-        cdef text* known = NULL
-        path = None
-        if n:
-            known = text_raw(self.scratch, n)
-            path = text_str(known)
-            text_drop(known)
-        path, container = self.owner.cgroup(g.id, path)
-        g.path = text_of(path)
-        g.container = text_of(container)
-        return 0
+    def set_budget(self, int64_t per_second) -> None:
+        """Rows a second, for each kind, of events that only bulk recording wants; 0 for no bound."""
+        self.budget = per_second
 
-    cdef int _ask_names(self, state* s) except -1:
-        user, home, shell, group_name, login = self.owner.names(
-            text_str(s.container) or "host", s.uid, s.gid, <int32_t>s.loginuid if s.detailed else -1, s.pid
-        )
-        set_text(&s.user, text_of(user))
-        set_text(&s.home, text_of(home))
-        set_text(&s.shell, text_of(shell))
-        set_text(&s.group, text_of(group_name))
-        set_text(&s.loginuser, text_of(login))
-        return 0
-
-    cdef void _name(self, state* s, const state* like) noexcept nogil:
-        """Names of user and group, from ``like`` when its ids mean the same."""
-        if (
-            like != NULL and like.user != NULL and like.uid == s.uid and like.gid == s.gid and like.loginuid == s.loginuid
-            and like.detailed == s.detailed and like.container == s.container
-        ):
-            share_text(&s.user, like.user)
-            share_text(&s.home, like.home)
-            share_text(&s.shell, like.shell)
-            share_text(&s.group, like.group)
-            share_text(&s.loginuser, like.loginuser)
-            return
-        with gil:
-            self._ask_names(s)
-
-    # --- states ------------------------------------------------------------------------------------------------------------
-
-    cdef void _header(self, state* s, const ph_record* rec) noexcept nogil:
-        """What every record says of its process."""
-        s.pid = rec.pid
-        s.start = rec.start
-        s.uid = rec.uid
-        s.gid = rec.gid
-        s.cap_permitted = rec.cap_permitted
-        s.cap_effective = rec.cap_effective
-        s.cap_inheritable = rec.cap_inheritable
-        if s.name == NULL or memcmp(s.comm, rec.comm, 16) != 0:
-            memcpy(s.comm, rec.comm, 16)
-            set_text(&s.name, text_raw(rec.comm, _bounded(rec.comm, 16)))
-
-    cdef void _place(self, state* s, const ph_record* rec) noexcept nogil:
-        """Its cgroup and container."""
-        cdef group* g
-        if s.cgroup != NULL and s.cgroup_id == rec.cgroup:
-            return
-        g = self._group(rec.cgroup, 1)
-        if g == NULL:
-            return
-        s.cgroup_id = rec.cgroup
-        share_text(&s.cgroup, g.path)
-        share_text(&s.container, g.container)
-
-    cdef void _details(self, state* s, const ph_record* rec) noexcept nogil:
-        s.detailed = 1
-        s.ppid = rec.task.ppid
-        s.sid = rec.task.sid
-        s.pgid = rec.task.pgid
-        s.vpid = rec.task.vpid
-        s.vpgid = rec.task.vpgid
-        s.tty = rec.task.tty
-        s.loginuid = rec.task.loginuid
-
-    cdef void _program(self, state* s, const ph_record* rec) noexcept nogil:
-        """The executed file."""
-        cdef text* path = self._path_text(PH_S_EXE)
-        cdef uint32_t mode = rec.task.exe_mode
-        s.exe_ino = rec.task.exe_ino
-        s.exe_ctime = rec.task.exe_ctime
-        s.exe_mtime = rec.task.exe_mtime
-        s.upper = -1
-        if rec.flags & PH_F_OVERLAY:
-            s.upper = 1 if rec.flags & PH_F_UPPER else 0
-        s.memfd = 0
-        if path != NULL and rec.flags & PH_F_DELETED and path.size > 6 and memcmp(text_bytes(path), b"memfd:", 6) == 0:
-            s.memfd = 1  # a path on a disk begins with a slash
-        set_text(&s.exepath, path)
-        # CAP_DAC_OVERRIDE is bit 1; the file's own bits otherwise
-        if rec.flags & PH_F_EXE_RDONLY:
-            s.writable = 0
-        elif rec.cap_effective & 2:
-            s.writable = 1
-        elif rec.task.exe_uid == rec.uid:
-            s.writable = (mode & 0o200) != 0
-        elif rec.task.exe_gid == rec.gid:
-            s.writable = (mode & 0o020) != 0
-        else:
-            s.writable = (mode & 0o002) != 0
-
-    cdef void _arguments(self, state* s, const char* raw, size_t size, const char* env, size_t env_size, int cut) noexcept nogil:
-        """``argv`` and environment as the kernel keeps them: strings that end with NUL."""
-        cdef size_t first = 0, at, end, out, value, k
-        cdef uint32_t items = 0
-        cdef int secret
-        s.args_cut = 1 if cut else 0
-        while first < size and raw[first] != 0:
-            first += 1
-        set_text(&s.exe, text_raw(raw, first))
-        first += 1
-        if first > size:
-            first = size
-        for at in range(first, size):
-            if raw[at] == 0:
-                items += 1
-        if size > first and raw[size - 1] != 0:
-            items += 1
-        set_text(&s.argv, text_raw(raw + first, size - first))
-        s.argc = items
-        # environment: values of names that look secret are masked before anything keeps them
-        items = 0
-        at = 0
-        out = 0
-        while at < env_size:
-            end = at
-            while end < env_size and env[end] != 0:
-                end += 1
-            value = at
-            while value < end and env[value] != c'=':
-                value += 1
-            if out + (end - at) + 8 > 2 * PH_PATH_MAX:
-                break
-            if value < end and _secret(env + at, value - at):
-                memcpy(self.scratch + out, env + at, value - at)
-                out += value - at
-                memcpy(self.scratch + out, b"=***", 4)
-                out += 4
-            else:
-                memcpy(self.scratch + out, env + at, end - at)
-                out += end - at
-            self.scratch[out] = 0
-            out += 1
-            items += 1
-            at = end + 1
-        set_text(&s.env, text_raw(self.scratch, out))
-        s.envc = items
-
-    cdef state* _who(self, const ph_record* rec) noexcept nogil:
-        """The present state of who did it, brought up to date; NULL when the table is full. Borrowed from the table."""
-        cdef entry* e = self.table.find(rec.pid, rec.start)
-        cdef state* s
-        cdef state* old
-        if e == NULL:
-            return self._adopt(rec)
-        old = e.now
-        if (
-            old.uid == rec.uid and old.gid == rec.gid and old.cap_effective == rec.cap_effective and old.cap_permitted == rec.cap_permitted
-            and old.cap_inheritable == rec.cap_inheritable and old.cgroup_id == rec.cgroup and memcmp(old.comm, rec.comm, 16) == 0
-        ):
-            return old
-        s = state_copy(old)
-        if s == NULL:
-            return old
-        self._header(s, rec)
-        self._place(s, rec)
-        self._name(s, old)
-        e = self.table.put(rec.pid, rec.start, s)
-        return NULL if e == NULL else e.now
-
-    cdef state* _adopt(self, const ph_record* rec) noexcept nogil:
-        """A process whose birth was not seen: what the record says, and /proc while it lives; its parent stays UNKNOWN."""
-        cdef state* s = state_new()
-        cdef entry* e
-        if s == NULL:
-            return NULL
-        self.adopted += 1
-        self._header(s, rec)
-        if rec.type == PH_FORK or rec.type == PH_EXEC or rec.type == PH_EXIT or rec.type == PH_TASK:
-            self._details(s, rec)
-            e = self.table.find(rec.task.ppid, rec.task.parent_start)
-            if e != NULL:
-                self.table.set_parent(s, e.now)
-            elif rec.task.ppid == 0:
-                self.table.set_parent(s, NULL)
-        self._place(s, rec)
-        with gil:
-            self._ask_arguments(s)
-        self._name(s, NULL)
-        e = self.table.put(rec.pid, rec.start, s)
-        return NULL if e == NULL else e.now
-
-    cdef int _ask_arguments(self, state* s) except -1:
-        cdef bytes argv, env
-        argv, env, exe, cwd = self.owner.arguments(s.pid, s.start)
-        self._arguments(s, argv, len(argv), env, len(env), len(argv) >= PH_PATH_MAX or len(env) >= PH_PATH_MAX)
-        if exe is not None and s.exepath == NULL:
-            set_text(&s.exepath, text_of(exe))
-        if cwd is not None and s.cwd == NULL:
-            set_text(&s.cwd, text_of(cwd))
-        return 0
-
-    cdef state* _exec(self, const ph_record* rec) noexcept nogil:
-        cdef entry* e = self.table.find(rec.pid, rec.start)
-        cdef entry* above
-        cdef state* old = NULL
-        cdef state* s
-        if e != NULL:
-            old = e.now
-            s = state_copy(old)
-        else:
-            s = state_new()
-        if s == NULL:
-            return NULL
-        self._header(s, rec)
-        self._details(s, rec)
-        self._place(s, rec)
-        self._program(s, rec)
-        set_text(&s.cwd, self._path_text(PH_S_CWD))
-        self._arguments(
-            s, self.strings[<int>PH_S_ARGV], self.lengths[<int>PH_S_ARGV] if self.strings[<int>PH_S_ARGV] != NULL else 0,
-            self.strings[<int>PH_S_ENV], self.lengths[<int>PH_S_ENV] if self.strings[<int>PH_S_ENV] != NULL else 0, rec.flags & PH_F_ARGS_CUT,
-        )
-        if s.parent != NULL:
-            # who made it, in the present state if it still lives; a later foster parent (init) is no ancestor
-            above = self.table.find(s.parent.pid, s.parent.start)
-            if above != NULL and above.now != s.parent:
-                self.table.set_parent(s, above.now)
-        elif s.parent_is == PARENT_UNKNOWN:
-            above = self.table.find(rec.task.ppid, rec.task.parent_start)
-            if above != NULL:
-                self.table.set_parent(s, above.now)
-        self._name(s, old)
-        e = self.table.put(rec.pid, rec.start, s)
-        return NULL if e == NULL else e.now
-
-    cdef state* _fork(self, const ph_record* rec) noexcept nogil:
-        cdef entry* e = self.table.find(rec.pid, rec.start)
-        cdef entry* above
-        cdef state* s
-        if e != NULL:
-            return e.now  # the snapshot was faster
-        above = self.table.find(<uint32_t>rec.arg[1], rec.arg[2])
-        if above == NULL:
-            return self._adopt(rec)
-        s = state_copy(above.now)
-        if s == NULL:
-            return NULL
-        self._header(s, rec)
-        self._details(s, rec)
-        self._place(s, rec)
-        self.table.set_parent(s, above.now)
-        self._name(s, above.now)
-        e = self.table.put(rec.pid, rec.start, s)
-        return NULL if e == NULL else e.now
-
-    cdef void _task(self, const ph_record* rec) noexcept nogil:
-        """A process that was there before the sensor."""
-        cdef state* s
-        if self.table.find(rec.pid, rec.start) != NULL:
-            return
-        s = state_new()
-        if s == NULL:
-            return
-        self._header(s, rec)
-        self._details(s, rec)
-        self._place(s, rec)
-        if self.strings[<int>PH_S_EXE] != NULL:
-            self._program(s, rec)
-        set_text(&s.cwd, self._path_text(PH_S_CWD))
-        if not rec.flags & PH_F_KTHREAD:
-            with gil:
-                self._ask_arguments(s)
-        self._name(s, NULL)
-        s.exe_ino = rec.task.exe_ino
-        # until `link` has run, the start of its parent waits here
-        s.batch = rec.task.parent_start
-        self.table.put(rec.pid, rec.start, s)
-
-    cdef void _link_one(self, state* s, int depth):
-        cdef entry* e
-        cdef uint64_t parent_start = s.batch
-        if s.parent_is != PARENT_UNKNOWN or s.python != NULL:
-            return
-        s.batch = 0
-        if s.ppid == 0:
-            self.table.set_parent(s, NULL)
-            return
-        e = self.table.find(s.ppid, parent_start)
-        if e == NULL or e.now == s:
-            return
-        if depth < 256:
-            self._link_one(e.now, depth + 1)
-        self.table.set_parent(s, e.now)
-
-    def link(self):
-        """After the snapshot: give every process its parent."""
-        cdef uint32_t index
-        cdef entry* e
-        for index in range(65536):
-            e = self.table.buckets[index]
-            while e != NULL:
-                self._link_one(e.now, 0)
-                e = e.next
-
-    # --- events ----------------------------------------------------------------------------------------------------------------
+    def set_own(self, pids) -> None:
+        """Processes of this product: their bulk events are recorded only when a rule wants them, so that recording does not feed itself."""
+        cdef int k = 0
+        memset(self.own, 0, sizeof(self.own))
+        for pid in list(pids)[:OWN]:
+            self.own[k] = pid
+            k += 1
 
     cdef int feed(self, const char* raw, size_t size) noexcept nogil:
         """One record; 0 when the batch is full and the record has to come again."""
         cdef const ph_record* rec = <const ph_record*>raw
         cdef state* s
+        cdef uint32_t type
         if self.events.rows >= self.row_bound:
             return 0
         if size < sizeof(ph_record) or rec.size != size or not self._index_strings(rec):
@@ -551,30 +207,89 @@ cdef class Decoder:
             self.newest = rec.ts
         if rec.flags & (PH_F_CUT | PH_F_ARGS_CUT):
             self.cut += 1
-        if rec.type == PH_EXEC:
+        if rec.type == PH_CALL:
+            if rec.nr >= PH_CALLS or self.specs[rec.nr].kind == K_NONE:
+                self.malformed += 1
+            else:
+                self._call(rec)
+        elif rec.type == PH_EXEC:
             s = self._exec(rec)
-            self._raw(C_FILENAME, self.strings[<int>PH_S_FILENAME], self.lengths[<int>PH_S_FILENAME])
-            if rec.flags & PH_F_SCRIPT and self.strings[<int>PH_S_INTERPRETER] != NULL:
-                self._raw(C_INTERPRETER, self.strings[<int>PH_S_INTERPRETER], self.lengths[<int>PH_S_INTERPRETER])
-            self._event(rec, s, b"exec", b"execveat" if rec.nr == (358 if rec.flags & PH_F_COMPAT else 322) else b"execve", 1)
+            self._string(C_FILENAME, PH_S_FILENAME)
+            if rec.flags & PH_F_SCRIPT:
+                self._string(C_INTERPRETER, PH_S_INTERPRETER)
+            type = NR_EXECVEAT if rec.nr == (358 if rec.flags & PH_F_COMPAT else NR_EXECVEAT) else NR_EXECVE
+            self._event(rec, s, b"exec", b"execveat" if type == NR_EXECVEAT else b"execve", type, 1)
         elif rec.type == PH_FORK:
             s = self._fork(rec)
-            self._event(rec, s, b"fork", _fork_name(rec), 1)
+            type = _fork_type(rec)
+            if type != NR_VFORK and type != NR_FORK and type != NR_CLONE3:
+                self._symbol(C_FLAGS, S_CLONE, <uint32_t>rec.arg[0])
+            self._event(
+                rec, s, b"fork", b"fork" if type == NR_FORK else b"vfork" if type == NR_VFORK else b"clone3" if type == NR_CLONE3 else b"clone", type, 1
+            )
         elif rec.type == PH_EXIT:
             s = self._who(rec)
             self._number(C_DURATION, <int64_t>(rec.ts - rec.start))
-            self._event(rec, s, b"exit", b"procexit", 1)
+            self._event(rec, s, b"exit", b"procexit", TYPE_EXIT, 1)
             self.table.remove(rec.pid, rec.start)
         elif rec.type == PH_TASK:
             self._task(rec)
+        elif rec.type == PH_CGROUP_MKDIR or rec.type == PH_CGROUP_RMDIR:
+            self._cgroup(rec)
         else:
             self.malformed += 1
         return 1
 
-    cdef void _event(self, const ph_record* rec, state* s, const char* kind, const char* type, int wanted) noexcept nogil:
-        """Number the event, append its row, make its object when a rule can match it."""
+    cdef int _is_own(self, uint32_t pid) noexcept nogil:
+        cdef int k
+        for k in range(OWN):
+            if self.own[k] == pid:
+                return pid != 0
+        return 0
+
+    cdef int _wanted(self, state* s, uint32_t type) noexcept nogil:
+        """Can a loaded rule match the cells and this process?"""
+        cdef const char* fd = NULL
+        cdef size_t size = 0
         cdef int index
         cdef cell* c
+        if self.filter.everything(type):
+            return 1
+        for index in range(self.used):
+            c = self.cells + index
+            if c.column == C_FD_NAME:
+                fd = c.words
+                size = c.size
+        if self.filter.wants(type, fd, size, s):
+            return 1
+        for index in range(self.used):
+            c = self.cells + index
+            if c.is_text and c.column >= C_NAME and self.filter.contains(type, c.words, c.size):
+                return 1
+        return 0
+
+    cdef int _within_budget(self, const ph_record* rec, int kind) noexcept nogil:
+        """Takes one row from the second's budget of this kind."""
+        cdef uint64_t second = rec.ts // 1000000000
+        if not self.budget:
+            return 1
+        if self.budget_second != second:
+            self.budget_second = second
+            memset(self.budget_used, 0, sizeof(self.budget_used))
+        if self.budget_used[kind] >= self.budget:
+            self.guarded += 1
+            return 0
+        self.budget_used[kind] += 1
+        return 1
+
+    cdef void _event(self, const ph_record* rec, state* s, const char* kind, const char* type, uint32_t number, int profile) noexcept nogil:
+        """Number the event, append its row, make its object when a rule can match it. ``profile``: recorded though no rule wants it."""
+        cdef int index
+        cdef cell* c
+        cdef int wanted = self._wanted(s, number)
+        if not wanted and not profile:
+            self.dropped += 1
+            return
         self._constant(C_KIND, kind)
         self._constant(C_TYPE, type)
         self._number(C_TS, <int64_t>rec.ts + self.offset)
@@ -627,6 +342,503 @@ cdef class Decoder:
         self.candidates.append(_KINDS[tag](**values))
         return 0
 
+    # --- system calls ----------------------------------------------------------------------------------------------------------------
+
+    cdef void _string(self, int column, int kind) noexcept nogil:
+        """A text cell of a string of the record, when there is one."""
+        if self.strings[kind] != NULL:
+            self._raw(column, self.strings[kind], self.lengths[kind])
+
+    cdef void _symbol(self, int column, int family, uint64_t value) noexcept nogil:
+        """A text cell of a number that has a name."""
+        cdef symbol* slot = self.symbols + ((value * <uint64_t>0x9E3779B97F4A7C15ULL + <uint64_t>family * <uint64_t>0xC2B2AE3D27D4EB4FULL) >> 52)
+        if slot.words == NULL or slot.value != value or slot.family != family:
+            with gil:
+                self._ask_symbol(slot, family, value)
+        if slot.words != NULL:
+            # copied: the slot may change before the row is written
+            memcpy(self.arena + self.arena_used, text_bytes(slot.words), slot.words.size)
+            self._words(column, self.arena + self.arena_used, slot.words.size)
+            self.arena_used += slot.words.size
+
+    cdef int _ask_symbol(self, symbol* slot, int family, uint64_t value) except -1:
+        set_text(&slot.words, text_of(render(family, value)))
+        slot.family = family
+        slot.value = value
+        return 0
+
+    cdef size_t _resolve(self, int name, int base, char* to) noexcept nogil:
+        """The path argument ``name``, made absolute by ``base`` and cleared of ``.`` and ``..`` by its text, as raw bytes at ``to``.
+
+        Symbolic links in it are not followed: the call is over, and what they meant then is gone.
+        """
+        cdef const char* given = self.strings[name]
+        cdef size_t size = self.lengths[name], out = 0, at = 0, end, n
+        cdef size_t most = 2 * PH_PATH_MAX - 2
+        if given == NULL:
+            return 0
+        if size and given[0] == c'/':
+            out = 0
+        elif self.strings[base] != NULL:
+            out = self._path(base, to, PH_PATH_MAX + 256)
+            if out == 1 and to[0] == c'/':
+                out = 0
+        else:
+            memcpy(to, given, size)
+            return size
+        while at < size:
+            while at < size and given[at] == c'/':
+                at += 1
+            end = at
+            while end < size and given[end] != c'/':
+                end += 1
+            n = end - at
+            if n == 0 or (n == 1 and given[at] == c'.'):
+                pass
+            elif n == 2 and given[at] == c'.' and given[at + 1] == c'.':
+                while out > 0 and to[out - 1] != c'/':
+                    out -= 1
+                if out > 0:
+                    out -= 1
+            else:
+                if out + n + 1 > most:
+                    break
+                to[out] = c'/'
+                memcpy(to + out + 1, given + at, n)
+                out += n + 1
+            at = end
+        if out == 0:
+            to[0] = c'/'
+            out = 1
+        return out
+
+    cdef void _resolved(self, int column, int name, int base) noexcept nogil:
+        """A text cell of a path argument."""
+        cdef size_t n
+        if self.strings[name] != NULL:
+            n = self._resolve(name, base, self.scratch)
+            self._raw(column, self.scratch, n)
+
+    # --- descriptors -----------------------------------------------------------------------------------------------------------------
+
+    cdef void _fd(self, const ph_record* rec, int kind) noexcept nogil:
+        """Cells of the descriptor."""
+        cdef uint32_t form = rec.fd.mode & 0o170000
+        cdef const char* type = b"f"
+        cdef size_t n = 0
+        if rec.fd.num == PH_NO_FD:
+            return
+        self._number(C_FD_NUM, rec.fd.num if rec.fd.num >= 0 else -1)
+        if rec.fd.family:
+            self._number(C_FD_INO, <int64_t>rec.fd.ino)
+            self._socket(rec, kind)
+            return
+        if not rec.fd.mode and not rec.fd.magic:
+            return
+        self._number(C_FD_INO, <int64_t>rec.fd.ino)
+        if self.strings[<int>PH_S_FD] != NULL:
+            n = self._path(PH_S_FD, self.scratch, 4 * PH_PATH_MAX)
+        if form == 0o040000:
+            type = b"d"
+        elif form == 0o010000:
+            type = b"p"
+        elif form == 0o140000:
+            type = b"u"
+        if n and self.scratch[0] != c'/' and self.scratch[0] != c'.':
+            # no path: the name of an anonymous inode or of a memory file
+            if n >= 6 and memcmp(self.scratch, b"memfd:", 6) == 0:
+                type = b"m"
+            elif n >= 9 and memcmp(self.scratch, b"[eventfd]", 9) == 0:
+                type = b"e"
+            elif n >= 10 and memcmp(self.scratch, b"[signalfd]", 10) == 0:
+                type = b"s"
+            elif n >= 11 and memcmp(self.scratch, b"[eventpoll]", 11) == 0:
+                type = b"l"
+            elif n >= 7 and memcmp(self.scratch, b"inotify", 7) == 0:
+                type = b"i"
+            elif n >= 9 and memcmp(self.scratch, b"[timerfd]", 9) == 0:
+                type = b"t"
+            elif n >= 3 and memcmp(self.scratch, b"bpf", 3) == 0:
+                type = b"b"
+            elif n >= 10 and memcmp(self.scratch, b"[io_uring]", 10) == 0:
+                type = b"r"
+            elif form == 0:
+                type = b"o"
+        self._words(C_FD_TYPE, type, 1)
+        if n:
+            self._raw(C_FD_NAME, self.scratch, n)
+
+    cdef void _socket(self, const ph_record* rec, int kind) noexcept nogil:
+        """Cells of a socket: who is client, who is server, and whether this is the same peer as before."""
+        cdef int family = rec.fd.family
+        cdef const uint8_t* local = rec.fd.laddr
+        cdef const uint8_t* remote = rec.fd.raddr
+        cdef uint16_t remote_port = rec.fd.rport
+        cdef const uint8_t* given
+        cdef uint32_t given_size
+        cdef socket_memory* memory
+        cdef uint64_t peer
+        cdef int role, changed
+        cdef char* name
+        cdef char* ends[2]
+        cdef size_t sizes[2]
+        cdef uint16_t ports[2]
+        cdef size_t n, k
+        if family == AF_UNIX_:
+            self._words(C_FD_TYPE, b"u", 1)
+            self._number(C_FD_CONNECTED, (kind == K_CONNECT and rec.ret == 0) or kind == K_ACCEPT)
+            if self.strings[<int>PH_S_UNIX] != NULL:
+                self._unix_name(C_FD_NAME, self.strings[<int>PH_S_UNIX], self.lengths[<int>PH_S_UNIX])
+            elif kind == K_CONNECT and self.strings[<int>PH_S_ADDRESS] != NULL and self.lengths[<int>PH_S_ADDRESS] > 2:
+                self._unix_name(C_FD_NAME, self.strings[<int>PH_S_ADDRESS] + 2, self.lengths[<int>PH_S_ADDRESS] - 2)
+            return
+        if family != AF_INET_ and family != AF_INET6_:
+            self._words(C_FD_TYPE, b"o", 1)
+            return
+        # where a datagram goes, or a connection that failed was to go, only the caller's address says
+        given = <const uint8_t*>self.strings[<int>PH_S_ADDRESS]
+        given_size = self.lengths[<int>PH_S_ADDRESS] if given != NULL else 0
+        if (kind == K_SEND or (kind == K_CONNECT and remote_port == 0)) and given_size >= 8:
+            if given[0] == AF_INET_ and family == AF_INET_:
+                remote_port = (<uint16_t>given[2] << 8) | given[3]
+                remote = given + 4
+            elif given[0] == AF_INET6_ and family == AF_INET6_ and given_size >= 24:
+                remote_port = (<uint16_t>given[2] << 8) | given[3]
+                remote = given + 8
+        if family == AF_INET6_ and (_mapped(remote) or _mapped(local)):
+            if _mapped(remote):
+                remote += 12
+            if _mapped(local):
+                local += 12
+            family = AF_INET_
+        self._words(C_FD_TYPE, b"4" if family == AF_INET_ else b"6", 1)
+        if rec.fd.sock_type == 3:
+            if rec.fd.proto == 1 or rec.fd.proto == 58:
+                self._words(C_FD_PROTO, b"icmp", 4)
+            else:
+                self._words(C_FD_PROTO, b"raw", 3)
+        elif rec.fd.proto == 17 or rec.fd.sock_type == 2:
+            if rec.fd.proto == 1 or rec.fd.proto == 58:
+                self._words(C_FD_PROTO, b"icmp", 4)
+            else:
+                self._words(C_FD_PROTO, b"udp", 3)
+        elif rec.fd.sock_type == 1:
+            self._words(C_FD_PROTO, b"tcp", 3)
+        memory = self.sockets + (rec.fd.ino & (SOCKETS - 1))
+        if memory.ino != rec.fd.ino:
+            memory.ino = rec.fd.ino
+            memory.peer = 0
+            memory.role = 0
+        if kind == K_ACCEPT or kind == K_LISTEN or kind == K_BIND:
+            memory.role = 2
+        elif kind == K_CONNECT:
+            memory.role = 1
+        role = memory.role
+        name = self.arena + self.arena_used
+        if self.arena_used + 512 > ARENA:
+            return
+        if remote_port == 0 and rec.fd.lport == 0:
+            return  # no end has an address yet
+        if remote_port == 0 or kind == K_LISTEN or kind == K_BIND:
+            # no peer: the socket's own address
+            ends[0] = name
+            sizes[0] = _ip_text(ends[0], local, family)
+            n = sizes[0] + snprintf(name + sizes[0], 16, b":%u", <unsigned>rec.fd.lport)
+            self._words(C_FD_NAME, name, n)
+            self._words(C_FD_SIP, name, sizes[0])
+            self._number(C_FD_SPORT, rec.fd.lport)
+            self._number(C_FD_SERVER, role == 2)
+            self._number(C_FD_CONNECTED, 0)
+            self.arena_used += n
+            return
+        # the client first; who did not say is taken for the client
+        k = 1 if role == 2 else 0
+        sizes[0] = _ip_text(name, remote if k else local, family)
+        ports[0] = remote_port if k else rec.fd.lport
+        n = sizes[0] + snprintf(name + sizes[0], 16, b":%u->", <unsigned>ports[0])
+        ends[1] = name + n
+        sizes[1] = _ip_text(ends[1], local if k else remote, family)
+        ports[1] = rec.fd.lport if k else remote_port
+        n += sizes[1] + snprintf(ends[1] + sizes[1], 16, b":%u", <unsigned>ports[1])
+        self.arena_used += n
+        self._words(C_FD_NAME, name, n)
+        self._words(C_FD_CIP, name, sizes[0])
+        self._number(C_FD_CPORT, ports[0])
+        self._words(C_FD_SIP, ends[1], sizes[1])
+        self._number(C_FD_SPORT, ports[1])
+        self._number(C_FD_SERVER, k)
+        self._number(C_FD_CONNECTED, (kind == K_CONNECT and rec.ret == 0) or (kind != K_CONNECT and rec.fd.rport != 0))
+        peer = _hash(name, n)
+        changed = (kind == K_SEND or (kind == K_CONNECT and rec.fd.sock_type == 2)) and memory.peer != peer
+        memory.peer = peer
+        self._number(C_FD_CHANGED, changed)
+
+    cdef void _unix_name(self, int column, const char* raw, size_t size) noexcept nogil:
+        """The path of a Unix socket; ``@`` begins an abstract one (unix(7)), whose name may hold any byte."""
+        if size == 0:
+            return
+        if raw[0] == 0:
+            self.scratch[0] = c'@'
+            memcpy(self.scratch + 1, raw + 1, size - 1)
+            self._raw(column, self.scratch, size)
+            return
+        self._raw(column, raw, bounded(raw, size))
+
+    cdef void _address(self, int column) noexcept nogil:
+        """The address that the caller gave: ``ip:port`` or a Unix path."""
+        cdef const uint8_t* raw = <const uint8_t*>self.strings[<int>PH_S_ADDRESS]
+        cdef uint32_t size = self.lengths[<int>PH_S_ADDRESS]
+        cdef char* to = self.arena + self.arena_used
+        cdef int family
+        cdef size_t n
+        if raw == NULL or size < 3 or self.arena_used + 512 > ARENA:
+            return
+        family = raw[0] | (<int>raw[1] << 8)
+        if family == AF_UNIX_:
+            self._unix_name(column, <const char*>raw + 2, size - 2)
+            return
+        if family == AF_INET_ and size >= 8:
+            n = _ip_text(to, raw + 4, AF_INET_)
+        elif family == AF_INET6_ and size >= 24:
+            n = _ip_text(to, raw + 12 + 8, AF_INET_) if _mapped(raw + 8) else _ip_text(to, raw + 8, AF_INET6_)
+        else:
+            return
+        n += snprintf(to + n, 16, b":%u", <unsigned>((<uint16_t>raw[2] << 8) | raw[3]))
+        self.arena_used += n
+        self._words(column, to, n)
+
+    cdef int _dns(self) noexcept nogil:
+        """The first question of a DNS query (RFC 1035, 4.1.2), when the payload is one."""
+        cdef const uint8_t* raw = <const uint8_t*>self.strings[<int>PH_S_PAYLOAD]
+        cdef size_t size = self.lengths[<int>PH_S_PAYLOAD], at = 12, out = 0, k, n
+        if raw == NULL or size < 17 or raw[2] & 0x80 or (raw[4] == 0 and raw[5] == 0):
+            return 0
+        while at < size:
+            n = raw[at]
+            at += 1
+            if n == 0:
+                break
+            if n > 63 or at + n > size or out + n + 1 > 255:
+                return 0  # a pointer or no name at all
+            if out:
+                self.scratch[out] = c'.'
+                out += 1
+            memcpy(self.scratch + out, raw + at, n)
+            out += n
+            at += n
+        if out == 0:
+            self.scratch[0] = c'.'
+            out = 1
+        self._raw(C_DNS, self.scratch, out)
+        return 1
+
+    # --- what each call says -------------------------------------------------------------------------------------------------------------
+
+    cdef void _call(self, const ph_record* rec) noexcept nogil:
+        """A system call that returned."""
+        cdef const spec* known = &self.specs[rec.nr]
+        cdef int kind = known.kind
+        cdef state* s
+        cdef int profile = known.when == W_ALWAYS
+        cdef uint64_t flags
+        cdef const char* name = known.name
+        if kind == K_STATE:
+            self._state_call(rec)
+            return
+        s = self._who(rec)
+        self._fd(rec, kind)
+        if kind == K_OPEN:
+            flags = 0o1101 if rec.nr == 85 else rec.arg[1] if rec.nr == 2 else rec.arg[2]
+            self._string(C_NAME, PH_S_NAME)
+            self._symbol(C_FLAGS, S_OPEN, <uint32_t>flags)
+            if flags & 0o100 or flags & 0o20000000:
+                self._symbol(C_MODE, S_MODE, (rec.arg[1] if rec.nr == 85 else rec.arg[2] if rec.nr == 2 else rec.arg[3]) & 0o7777)
+                self._number(C_IS_EXEC, ((rec.arg[1] if rec.nr == 85 else rec.arg[2] if rec.nr == 2 else rec.arg[3]) & 0o111) != 0)
+            else:
+                self._number(C_IS_EXEC, 0)
+            if flags & 0o10000000:  # O_PATH: neither
+                self._number(C_IS_READ, 0)
+                self._number(C_IS_WRITE, 0)
+            else:
+                self._number(C_IS_READ, flags & 3 != 1)
+                self._number(C_IS_WRITE, flags & 3 != 0)
+                profile = flags & 3 != 0 and rec.ret >= 0
+            if rec.ret < 0:
+                self._number(C_FD_NUM, -1)
+                self._resolved(C_FD_NAME, PH_S_NAME, PH_S_BASE)
+        elif kind == K_CONNECT or kind == K_BIND:
+            self._address(C_ADDR)
+        elif kind == K_ACCEPT:
+            if rec.nr == 288:
+                self._symbol(C_FLAGS, S_SOCKET_FLAGS, <uint32_t>rec.arg[3])
+        elif kind == K_LISTEN:
+            self._number(C_BACKLOG, <int32_t>rec.arg[1])
+        elif kind == K_SOCKET:
+            self._symbol(C_DOMAIN, S_DOMAIN, <uint32_t>rec.arg[0])
+            self._symbol(C_SOCKET_TYPE, S_SOCKET_TYPE, rec.arg[1] & 0xF)
+            self._number(C_PROTO, <int32_t>rec.arg[2])
+        elif kind == K_SEND:
+            self._number(C_SIZE, rec.ret)
+            self._address(C_ADDR)
+            profile = self._dns()
+        elif kind == K_DUP:
+            self._number(C_OLDFD, <int32_t>rec.arg[0])
+            self._number(C_NEWFD, rec.ret)
+            profile = rec.fd.family != 0
+        elif kind == K_NAMESPACE:
+            if rec.nr == 308:
+                self._symbol(C_NSTYPE, S_CLONE, <uint32_t>rec.arg[1])
+            elif rec.nr == 272:
+                self._symbol(C_FLAGS, S_CLONE, <uint32_t>rec.arg[0])
+            else:
+                self._resolved(C_PATH, PH_S_NAME, PH_S_BASE)
+        elif kind == K_MOUNT:
+            if rec.nr == 165:
+                self._string(C_DEV, PH_S_NAME)
+                self._symbol(C_FLAGS, S_MOUNT, rec.arg[3] & 0x03FFFFFF)
+                self._string(C_FSTYPE, PH_S_WORD)
+            elif rec.nr == 166:
+                self._symbol(C_FLAGS, S_UMOUNT, <uint32_t>rec.arg[1] if not rec.flags & PH_F_COMPAT else rec.arg[1] & 15)
+            elif rec.nr == 429:
+                self._resolved(C_DEV, PH_S_NAME, PH_S_BASE)
+                self._symbol(C_FLAGS, S_MOVE_MOUNT, <uint32_t>rec.arg[4])
+            else:
+                self._string(C_FSTYPE, PH_S_WORD)
+            self._resolved(C_DIR, PH_S_NAME2, PH_S_BASE2)
+        elif kind == K_PTRACE:
+            if rec.nr == 101:
+                self._symbol(C_REQUEST, S_PTRACE, rec.arg[0])
+                self._number(C_TARGET_PID, <int32_t>rec.arg[1])
+                self._hexadecimal(C_ADDR, rec.arg[2])
+            else:
+                self._number(C_TARGET_PID, <int32_t>rec.arg[0])
+        elif kind == K_MODULE:
+            if rec.nr == 313:
+                if self.strings[<int>PH_S_FD] != NULL:
+                    self._raw(C_NAME, self.scratch, self._path(PH_S_FD, self.scratch, 4 * PH_PATH_MAX))
+                self._symbol(C_FLAGS, S_MODULE, <uint32_t>rec.arg[2])
+            elif rec.nr == 176:
+                self._string(C_NAME, PH_S_NAME)
+                self._symbol(C_FLAGS, S_OPEN, <uint32_t>rec.arg[1])
+        elif kind == K_BPF:
+            if rec.nr == 321:
+                self._symbol(C_CMD, S_BPF, <uint32_t>rec.arg[0])
+            elif rec.nr == 323:
+                self._symbol(C_FLAGS, S_OPEN, <uint32_t>rec.arg[0])
+        elif kind == K_RENAME:
+            self._resolved(C_OLDPATH, PH_S_NAME, PH_S_BASE)
+            self._resolved(C_NEWPATH, PH_S_NAME2, PH_S_BASE2)
+            if rec.nr == 316:
+                self._symbol(C_FLAGS, S_RENAME, <uint32_t>rec.arg[4])
+        elif kind == K_UNLINK:
+            self._resolved(C_NAME, PH_S_NAME, PH_S_BASE)
+            if rec.nr == 263:
+                self._symbol(C_FLAGS, S_UNLINK, <uint32_t>rec.arg[2])
+        elif kind == K_LINK:
+            if rec.nr == 88 or rec.nr == 266:
+                self._string(C_TARGET, PH_S_NAME)
+                self._resolved(C_LINKPATH, PH_S_NAME2, PH_S_BASE2)
+            else:
+                self._resolved(C_OLDPATH, PH_S_NAME, PH_S_BASE)
+                self._resolved(C_NEWPATH, PH_S_NAME2, PH_S_BASE2)
+                if rec.nr == 265:
+                    self._symbol(C_FLAGS, S_AT, <uint32_t>rec.arg[4])
+        elif kind == K_MKDIR:
+            self._resolved(C_PATH, PH_S_NAME, PH_S_BASE)
+            self._symbol(C_MODE, S_MODE, rec.arg[2 if rec.nr == 258 or rec.nr == 259 else 1] & 0o177777)
+            if rec.nr == 133 or rec.nr == 259:
+                self._decimal(C_DEV, <uint32_t>rec.arg[3 if rec.nr == 259 else 2])
+        elif kind == K_CHMOD:
+            self._resolved(C_FILENAME, PH_S_NAME, PH_S_BASE)
+            if rec.nr == 90 or rec.nr == 91:
+                self._symbol(C_MODE, S_MODE, rec.arg[1] & 0o7777)
+            elif rec.nr == 268 or rec.nr == 452:
+                self._symbol(C_MODE, S_MODE, rec.arg[2] & 0o7777)
+            elif rec.nr == 92 or rec.nr == 93 or rec.nr == 94:
+                self._number(C_UID, <int32_t>rec.arg[1])
+                self._number(C_GID, <int32_t>rec.arg[2])
+            elif rec.nr == 260:
+                self._number(C_UID, <int32_t>rec.arg[2])
+                self._number(C_GID, <int32_t>rec.arg[3])
+        elif kind == K_CRED:
+            self._cred(rec)
+        elif kind == K_MEMFD:
+            self._string(C_NAME, PH_S_NAME)
+            self._symbol(C_FLAGS, S_MEMFD, <uint32_t>rec.arg[1])
+        elif kind == K_EXEC:
+            self._string(C_FILENAME, PH_S_NAME)
+            if rec.nr == 322:
+                self._symbol(C_FLAGS, S_AT, <uint32_t>rec.arg[4])
+        if profile and (kind == K_OPEN or kind == K_SEND or kind == K_DUP):
+            # bulk: neither our own writing nor a flood may fill the history
+            if self._is_own(rec.pid):
+                self.own_skipped += 1
+                profile = 0
+            elif not self._within_budget(rec, kind):
+                profile = 0
+        self._event(rec, s, self.kind_names[kind], name, rec.nr, profile)
+
+    cdef void _cred(self, const ph_record* rec) noexcept nogil:
+        cdef int64_t first = <int32_t>rec.arg[0], second = <int32_t>rec.arg[1]
+        if rec.nr == 105 or rec.nr == 122:
+            self._number(C_UID, first)
+        elif rec.nr == 106 or rec.nr == 123:
+            self._number(C_GID, first)
+        elif rec.nr == 113 or rec.nr == 117:
+            self._number(C_UID, first)
+            self._number(C_EUID, second)
+        elif rec.nr == 114 or rec.nr == 119:
+            self._number(C_GID, first)
+        elif rec.nr == 126:
+            self._symbol(C_CAPABILITIES, S_CAPABILITIES, rec.cap_effective)
+        elif rec.nr == 157:
+            self._symbol(C_OPTION, S_PRCTL, <uint32_t>rec.arg[0])
+
+    cdef void _hexadecimal(self, int column, uint64_t value) noexcept nogil:
+        cdef char* to = self.arena + self.arena_used
+        cdef int n
+        if self.arena_used + 32 > ARENA:
+            return
+        n = snprintf(to, 32, b"0x%llx", <unsigned long long>value)
+        self.arena_used += n
+        self._words(column, to, n)
+
+    cdef void _decimal(self, int column, uint64_t value) noexcept nogil:
+        cdef char* to = self.arena + self.arena_used
+        cdef int n
+        if self.arena_used + 32 > ARENA:
+            return
+        n = snprintf(to, 32, b"%llu", <unsigned long long>value)
+        self.arena_used += n
+        self._words(column, to, n)
+
+    cdef void _state_call(self, const ph_record* rec) noexcept nogil:
+        """chdir, setsid …: a new state of the process, no event."""
+        cdef state* old = self._who(rec)
+        cdef state* s
+        if old == NULL:
+            return
+        s = state_copy(old)
+        if s == NULL:
+            return
+        self._details(s, rec)
+        set_text(&s.cwd, self._path_text(PH_S_CWD))
+        self.table.put(rec.pid, rec.start, s)
+
+    cdef void _cgroup(self, const ph_record* rec) noexcept nogil:
+        """A cgroup came or went; the record's own string is the path of that one, not of the process's."""
+        cdef size_t n = self._path(PH_S_CGROUP, self.scratch, 4 * PH_PATH_MAX)
+        cdef state* s
+        self._raw(C_PATH, self.scratch, n)
+        if rec.type == PH_CGROUP_MKDIR:
+            self._group(rec.arg[0], 1)
+        self.strings[<int>PH_S_CGROUP] = NULL
+        s = self._who(rec)
+        if rec.type == PH_CGROUP_MKDIR:
+            self._event(rec, s, b"cgroup", b"cgroup_mkdir", TYPE_MKDIR, 1)
+        else:
+            self._event(rec, s, b"cgroup", b"cgroup_rmdir", TYPE_RMDIR, 1)
+
     # --- for the sensor ------------------------------------------------------------------------------------------------------------
 
     def feed_bytes(self, bytes record not None) -> bool:
@@ -676,40 +888,29 @@ cdef class Decoder:
         return out
 
 
-cdef size_t _bounded(const char* raw, size_t most) noexcept nogil:
-    cdef size_t n = 0
-    while n < most and raw[n] != 0:
-        n += 1
-    return n
-
-
-cdef const char* _fork_name(const ph_record* rec) noexcept nogil:
+cdef uint32_t _fork_type(const ph_record* rec) noexcept nogil:
+    """Number of the call that made a process, from its number of either word size."""
     if rec.flags & PH_F_COMPAT:
-        return b"fork" if rec.nr == 2 else b"vfork" if rec.nr == 190 else b"clone3" if rec.nr == 435 else b"clone"
-    return b"fork" if rec.nr == 57 else b"vfork" if rec.nr == 58 else b"clone3" if rec.nr == 435 else b"clone"
+        return NR_FORK if rec.nr == 2 else NR_VFORK if rec.nr == 190 else NR_CLONE3 if rec.nr == NR_CLONE3 else NR_CLONE
+    return NR_FORK if rec.nr == NR_FORK else NR_VFORK if rec.nr == NR_VFORK else NR_CLONE3 if rec.nr == NR_CLONE3 else NR_CLONE
 
 
-cdef const char** _SECRETS = [b"SECRET", b"TOKEN", b"PASSW", b"CREDENTIAL", b"_KEY", b"APIKEY", b"PRIVATE", b"AUTHORIZATION", b"COOKIE"]
+cdef uint64_t _hash(const char* words, size_t size) noexcept nogil:
+    """FNV-1a, never 0."""
+    cdef uint64_t value = 0xCBF29CE484222325ULL
+    cdef size_t k
+    for k in range(size):
+        value = (value ^ <unsigned char>words[k]) * 0x100000001B3ULL
+    return value | 1
 
 
-cdef int _secret(const char* name, size_t size) noexcept nogil:
-    """True when the value of the environment variable ``name`` is to be masked."""
-    cdef int which
-    cdef size_t at, k, n
-    cdef char here
-    for which in range(9):
-        n = strlen(_SECRETS[which])
-        for at in range(size):
-            if at + n > size:
-                break
-            k = 0
-            while k < n:
-                here = name[at + k]
-                if c'a' <= here <= c'z':
-                    here -= 32
-                if here != _SECRETS[which][k]:
-                    break
-                k += 1
-            if k == n:
-                return 1
-    return 0
+cdef int _mapped(const uint8_t* address) noexcept nogil:
+    """True for an IPv4 address in IPv6's form (RFC 4291, 2.5.5.2)."""
+    return memcmp(address, b"\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0
+
+
+cdef size_t _ip_text(char* to, const uint8_t* address, int family) noexcept nogil:
+    """The address as text at ``to`` (46 bytes); its length."""
+    if inet_ntop(family, address, to, 46) == NULL:
+        return 0
+    return strlen(to)

@@ -2,52 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from phalanx.errors import SensorError
+from phalanx.sensors.kernel.calls import Handler
+from phalanx.sensors.kernel.filters import calls32
 
-__all__ = ["load"]
+if TYPE_CHECKING:
+    from phalanx.sensors.kernel._object import KernelObject
 
-OPTIONAL: Final[tuple[str, ...]] = ()
+__all__ = ["Capability", "load"]
+
+HANDLERS: Final = {
+    Handler.PLAIN: "call_plain",
+    Handler.OPEN: "call_open",
+    Handler.SOCKET: "call_socket",
+    Handler.DUP: "call_dup",
+    Handler.STATE: "call_state",
+    Handler.MESSAGE: "call_message",
+}
+"""Programs that the dispatcher of system calls jumps to; they are not attached themselves."""
+
+OPTIONAL: Final = ("cgroup_made", "cgroup_removed")
 """Programs whose hook some kernels lack; all others are required."""
 
 
-def load(image: bytes, ring_bytes: int) -> tuple[Any, list[Any]]:
-    """The loaded object, attached, and what each program's capability is. OSError when a required one is refused."""
+class Capability(Struct, frozen=True, kw_only=True):
+    """One program and whether it runs."""
+
+    program: str
+    hook: str
+    runs: bool
+    reason: str | None = None
+    """Why it does not run; None when it does."""
+
+
+def load(image: bytes, ring_bytes: int) -> tuple[KernelObject, list[Capability]]:
+    """The loaded object, attached; no system call is wanted yet.
+
+    OSError when a required program is refused.
+    """
     try:
         from phalanx.sensors.kernel._object import KernelObject
     except ImportError as error:
         raise SensorError(
             f"the native part of the sensor cannot be loaded: {error}", hint="apt-get install libbpf1"
         ) from error
-    from phalanx.sensors.kernel.sensor import Capability
-
-    capabilities: list[Capability] = []
-    refused: dict[str, str] = {}
     sections = KernelObject(image).programs()
-    for name in OPTIONAL:
-        probe = KernelObject(image)
-        try:
-            probe.choose([name])
-            probe.load()
-            probe.attach(name)
-        except OSError as error:
-            refused[name] = str(error.strerror or error)
-        finally:
-            probe.close()
-    chosen = [name for name in sections if name not in refused]
     loaded = KernelObject(image)
+    refused: dict[str, str] = {}
     try:
-        loaded.choose(chosen)
-        loaded.resize("ring", ring_bytes)
-        loaded.load()
-        for name in chosen:
-            if not sections[name].startswith("iter"):
+        try:
+            _load(loaded, list(sections), ring_bytes)
+        except OSError:
+            refused = _probe(image, sections)
+            if not refused:
+                raise
+            loaded.close()
+            loaded = KernelObject(image)
+            _load(loaded, [name for name in sections if name not in refused], ring_bytes)
+        for number, target in calls32().items():
+            loaded.update("calls32", number.to_bytes(4, "little"), target.to_bytes(4, "little"))
+        for handler, name in HANDLERS.items():
+            loaded.set_program("handlers", handler, name)
+        for name, section in sections.items():
+            if name not in refused and not section.startswith("iter") and name not in HANDLERS.values():
                 loaded.attach(name)
         loaded.open_ring(ring_bytes)
     except BaseException:
         loaded.close()
         raise
-    for name, section in sections.items():
-        capabilities.append(Capability(program=name, hook=section, runs=name not in refused, reason=refused.get(name)))
-    return loaded, capabilities
+    return loaded, [
+        Capability(program=name, hook=section, runs=name not in refused, reason=refused.get(name))
+        for name, section in sections.items()
+    ]
+
+
+def _load(loaded: KernelObject, names: list[str], ring_bytes: int) -> None:
+    loaded.choose(names)
+    loaded.resize("ring", ring_bytes)
+    loaded.load()
+
+
+def _probe(image: bytes, sections: dict[str, str]) -> dict[str, str]:
+    """Why each optional program that cannot be loaded alone cannot."""
+    from phalanx.sensors.kernel._object import KernelObject
+
+    refused: dict[str, str] = {}
+    for name in OPTIONAL:
+        if name not in sections:
+            continue
+        probe = KernelObject(image)
+        try:
+            _load(probe, [name], 4096)
+        except OSError as error:
+            refused[name] = str(error.strerror or error)
+        finally:
+            probe.close()
+    return refused

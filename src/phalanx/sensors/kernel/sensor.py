@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +25,13 @@ from phalanx.sensors.kernel.groups import HOST, CgroupPaths, container_of_cgroup
 from phalanx.sensors.kernel.names import Names
 from phalanx.text import hostile
 
-__all__ = ["Capability", "Harvest", "KernelSensor", "Statistics"]
+if TYPE_CHECKING:
+    from phalanx.language.kernel_filter import KernelFilter
+    from phalanx.sensors.kernel._decode import Decoder
+    from phalanx.sensors.kernel._object import KernelObject
+    from phalanx.sensors.kernel.load import Capability
+
+__all__ = ["Harvest", "KernelSensor", "Statistics"]
 
 OBJECT: Final = Path(__file__).with_name("phalanx.bpf.o")
 RING_BYTES: Final = 32 << 20
@@ -41,16 +47,8 @@ POLL_S: Final = 0.01
 STEP_NS: Final = 500_000_000
 """A change of the wall clock against the kernel's that is reported."""
 MAX_ARGUMENT_BYTES: Final = 4096
-
-
-class Capability(Struct, frozen=True, kw_only=True):
-    """One program and whether it runs."""
-
-    program: str
-    hook: str
-    runs: bool
-    reason: str | None = None
-    """Why it does not run; None when it does."""
+BULK_PER_S: Final = 20_000
+"""Rows a second, for each kind, of opens, datagrams and duplicated descriptors that no rule wants; the excess is counted as a loss."""
 
 
 class Harvest(Struct, frozen=True, kw_only=True):
@@ -85,6 +83,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """Records that did not add up; never by an attack that we know of."""
     adopted: int
     """Processes whose birth was not seen."""
+    own_skipped: int
+    """Bulk events of this product's own processes that no rule wanted; not recorded."""
     lag_ns: int
     """From the newest event read to the present; what waits in the ring is older than that."""
     ring_bytes: int
@@ -121,8 +121,8 @@ class KernelSensor:
         self._names = Names()
         self._paths = CgroupPaths()
         self._lock = threading.Lock()
-        self._object: Any = None
-        self._decoder: Any = None
+        self._running: tuple[KernelObject, Decoder] | None = None
+        self._filter: KernelFilter | None = None
         self._capabilities: list[Capability] = []
         self._boot = ""
         self._offset = 0
@@ -131,7 +131,9 @@ class KernelSensor:
         self._first_row_at = 0
         self._counters: list[tuple[int, ...]] = []
         self._counted_at = 0
-        self._rate = (0, 0, 0.0)
+        self._rate = 0.0
+        self._seen = 0
+        self._told: dict[str, int] = {}
         self._losses: list[Loss] = []
 
     # --- what the decoder asks ---------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ class KernelSensor:
         from phalanx.sensors.kernel.load import load
 
         self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        self._decoder = Decoder(
+        decoder = Decoder(
             self,
             self._agent,
             self._boot.replace("-", ""),
@@ -180,26 +182,57 @@ class KernelSensor:
         )
         self._paths.scan()
         self._offset = _offset()
-        self._decoder.set_offset(self._offset)
+        decoder.set_offset(self._offset)
+        loaded = None
         try:
-            self._object, self._capabilities = load(OBJECT.read_bytes(), self._ring_bytes)
-            self._object.iterate("snapshot_tasks", self._decoder)
-            self._decoder.link()
+            loaded, self._capabilities = load(OBJECT.read_bytes(), self._ring_bytes)
+            loaded.iterate("snapshot_tasks", decoder)
+            decoder.link()
         except OSError as error:
-            self.close()
+            if loaded is not None:
+                loaded.close()
             raise SensorError(
                 f"the kernel sensor does not start: {error.strerror or error}", hint=doctor.hint()
             ) from error
-        self._counters = self._object.counters()
+        decoder.set_own([os.getpid()])
+        decoder.set_budget(BULK_PER_S)
+        self._running = loaded, decoder
+        self.set_filter(self._filter)
+        self._counters = loaded.counters()
         self._counted_at = time.monotonic_ns()
         self._covered_until = time.time_ns()
+
+    def set_filter(self, chosen: KernelFilter | None) -> None:
+        """From now on, only events that ``chosen`` can match become candidates (None: all). May be called before :meth:`start`.
+
+        What is always recorded is recorded all the same; of the rest the kernel sends only the types that ``chosen`` names.
+        """
+        from phalanx.sensors.kernel.filters import native_filter, wants
+
+        with self._lock:
+            self._filter = chosen
+            if self._running is None:
+                return
+            loaded, decoder = self._running
+            decoder.set_filter(native_filter(chosen))
+            for number, want in wants(chosen).items():
+                loaded.update("wanted", number.to_bytes(4, "little"), want)
+
+    def set_own_processes(self, pids: list[int]) -> None:
+        """Further processes of this product, at most 16 in all: their bulk events are recorded only when a rule wants them.
+
+        What they execute, connect to, or have done to them is recorded like everybody's.
+        """
+        with self._lock:
+            if self._running is not None:
+                self._running[1].set_own([os.getpid(), *pids])
 
     def close(self) -> None:
         """Detach and unload everything; again is harmless."""
         with self._lock:
-            if self._object is not None:
-                self._object.close()
-                self._object = None
+            if self._running is not None:
+                self._running[0].close()
+                self._running = None
 
     def __enter__(self) -> KernelSensor:
         self.start()
@@ -217,11 +250,9 @@ class KernelSensor:
         deadline = time.monotonic() + timeout_s
         while True:
             with self._lock:
-                if self._object is None:
-                    raise SensorError("the kernel sensor does not run", hint="call start() first")
-                read = self._object.drain(self._decoder, self._batch_rows)
-                if read or self._decoder.rows or time.monotonic() >= deadline:
-                    harvest = self._harvest()
+                loaded, decoder = self._need()
+                if loaded.drain(decoder, self._batch_rows) or decoder.rows or time.monotonic() >= deadline:
+                    harvest = self._harvest(loaded, decoder)
                     if (
                         harvest.batch is not None
                         or harvest.candidates
@@ -231,23 +262,28 @@ class KernelSensor:
                         return harvest
             time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
 
-    def _harvest(self) -> Harvest:
+    def _need(self) -> tuple[KernelObject, Decoder]:
+        if self._running is None:
+            raise SensorError("the kernel sensor does not run", hint="call start() first")
+        return self._running
+
+    def _harvest(self, loaded: KernelObject, decoder: Decoder) -> Harvest:
         now = time.monotonic_ns()
-        self._check_clock()
+        self._check_clock(decoder)
         if now - self._counted_at >= 1_000_000_000:
-            self._count(now)
+            self._count(loaded, decoder, now)
         losses, self._losses = self._losses, []
-        rows = self._decoder.rows
+        rows = decoder.rows
         if rows and not self._first_row_at:
             self._first_row_at = now
         batch = None
         due = rows and (rows >= self._batch_rows or now - self._first_row_at >= self._batch_ns)
         if due or (not rows and time.time_ns() - self._covered_until >= IDLE_NS):
-            batch = self._take_batch()
-        return Harvest(batch=batch, candidates=self._decoder.take_candidates(), losses=losses)
+            batch = self._take_batch(decoder)
+        return Harvest(batch=batch, candidates=decoder.take_candidates(), losses=losses)
 
-    def _take_batch(self) -> bytes:
-        rows, processes, events, states = self._decoder.take()
+    def _take_batch(self, decoder: Decoder) -> bytes:
+        rows, processes, events, states = decoder.take()
         self._first_row_at = 0
         until = time.time_ns()
         since, self._covered_until = min(self._covered_until, until), until
@@ -261,55 +297,58 @@ class KernelSensor:
             coverage=(Coverage(kind="*", since_ns=since, until_ns=until),),
         )
 
-    def _check_clock(self) -> None:
+    def _check_clock(self, decoder: Decoder) -> None:
+        """Follow the wall clock; a step is told, because times before and after it do not compare."""
         offset = _offset()
         if abs(offset - self._offset) > STEP_NS:
-            self._lose("clock_step", 0, {}, since_ns=time.time_ns() - (offset - self._offset))
+            self._lose(decoder, "clock_step", 0, since_ns=time.time_ns() - (offset - self._offset))
         self._offset = offset
-        self._decoder.set_offset(offset)
+        decoder.set_offset(offset)
 
-    def _count(self, now: int) -> None:
-        """Read the kernel's counters and turn what was lost since the last time into Loss events."""
-        counters = self._object.counters()
-        for cause, columns in (("ring_full", (1, 2)),):
-            by_cpu = {
-                str(cpu): lost
-                for cpu, (new, old) in enumerate(zip(counters, self._counters, strict=True))
-                if (lost := sum(new[c] - old[c] for c in columns))
-            }
-            if by_cpu:
-                self._lose(cause, sum(by_cpu.values()), by_cpu, since_ns=time.time_ns() - (now - self._counted_at))
-        seen, at, _ = self._rate
-        self._rate = (self._decoder.seen, now, (self._decoder.seen - seen) * 1e9 / max(now - at, 1) if at else 0.0)
+    def _count(self, loaded: KernelObject, decoder: Decoder, now: int) -> None:
+        """Read the counters and turn what was lost since the last time into Loss events."""
+        counters = loaded.counters()
+        since_ns = time.time_ns() - (now - self._counted_at)
+        by_cpu = {
+            str(cpu): lost
+            for cpu, (new, old) in enumerate(zip(counters, self._counters, strict=True))
+            if (lost := _refused(new) - _refused(old))
+        }
+        if by_cpu:
+            self._lose(decoder, "ring_full", sum(by_cpu.values()), since_ns, by_cpu)
+        for cause, total in (("rate_guard", decoder.guarded), ("table_full", decoder.table.refused)):
+            if total > self._told.get(cause, 0):
+                self._lose(decoder, cause, total - self._told.get(cause, 0), since_ns)
+                self._told[cause] = total
+        self._rate = (decoder.seen - self._seen) * 1e9 / max(now - self._counted_at, 1)
+        self._seen = decoder.seen
         self._counters = counters
         self._counted_at = now
 
-    def _lose(self, cause: str, count: int | None, by_cpu: dict[str, int], since_ns: int) -> None:
+    def _lose(
+        self, decoder: Decoder, cause: str, count: int, since_ns: int, by_cpu: dict[str, int] | None = None
+    ) -> None:
         ts_ns = time.time_ns()
         extra = msgspec.json.encode({"by_cpu": by_cpu}).decode() if by_cpu else None
-        seq = self._decoder.loss(ts_ns, -1 if count is None else count, cause, since_ns, extra)
         self._losses.append(
             Loss(
                 ts_ns=ts_ns,
                 agent=self._agent,
-                seq=seq,
+                seq=decoder.loss(ts_ns, count, cause, since_ns, extra),
                 type="loss",
                 process=None,
                 container=None,
                 count=count,
                 cause=cause,
                 since_ns=since_ns,
-                by_cpu=by_cpu,
+                by_cpu=by_cpu or {},
             )
         )
 
     def processes(self) -> list[Process]:
         """Everything that lives, by pid."""
         with self._lock:
-            if self._decoder is None:
-                return []
-            found: list[Process] = self._decoder.table.processes()
-            return found
+            return [] if self._running is None else self._running[1].table.processes()
 
     def capabilities(self) -> list[Capability]:
         """Which programs run and why others do not."""
@@ -318,30 +357,35 @@ class KernelSensor:
     def statistics(self) -> Statistics:
         """How the sensor is doing."""
         with self._lock:
-            if self._object is None:
-                raise SensorError("the kernel sensor does not run", hint="call start() first")
-            counters = self._object.counters()
-            decoder = self._decoder
-            lost_by_cpu = {
-                str(cpu): values[1] + values[2] for cpu, values in enumerate(counters) if values[1] + values[2]
-            }
+            loaded, decoder = self._need()
+            lost_by_cpu = {str(cpu): lost for cpu, values in enumerate(loaded.counters()) if (lost := _refused(values))}
             now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             return Statistics(
                 events=decoder.seen,
                 recorded=decoder.recorded,
                 candidates=decoder.wanted,
-                events_per_s=self._rate[2],
-                lost={"ring_full": sum(lost_by_cpu.values()), "table_full": decoder.table.refused},
+                events_per_s=self._rate,
+                lost={
+                    "ring_full": sum(lost_by_cpu.values()),
+                    "rate_guard": decoder.guarded,
+                    "table_full": decoder.table.refused,
+                },
                 lost_by_cpu=lost_by_cpu,
                 truncated=decoder.cut,
                 malformed=decoder.malformed,
                 adopted=decoder.adopted,
-                lag_ns=max(0, now - decoder.newest) if self._object.waiting() else 0,
+                own_skipped=decoder.own_skipped,
+                lag_ns=max(0, now - decoder.newest) if loaded.waiting() else 0,
                 ring_bytes=self._ring_bytes,
-                ring_waiting_bytes=self._object.waiting(),
+                ring_waiting_bytes=loaded.waiting(),
                 processes=decoder.table.living,
                 processes_refused=decoder.table.refused,
             )
+
+
+def _refused(counters: tuple[int, ...]) -> int:
+    """Records that the full ring refused on one CPU (``PH_C_LOST_CRITICAL``, ``PH_C_LOST_BULK``)."""
+    return counters[1] + counters[2]
 
 
 def _offset() -> int:

@@ -55,12 +55,13 @@ static __always_inline __u64 dfl_cgroup_id(struct task_struct *task)
 static __always_inline void begin(struct ph_record *rec, __u16 type, struct task_struct *task)
 {
 	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->type = type;
 	rec->nr = PH_NO_CALL;
 	rec->ts = bpf_ktime_get_boot_ns();
-	rec->start = BPF_CORE_READ(task, group_leader, start_boottime);
+	rec->start = BPF_CORE_READ(leader, start_boottime);
 	rec->pid = BPF_CORE_READ(task, tgid);
 	rec->tid = BPF_CORE_READ(task, pid);
 	rec->uid = BPF_CORE_READ(cred, euid.val);
@@ -72,7 +73,7 @@ static __always_inline void begin(struct ph_record *rec, __u16 type, struct task
 	rec->cpu = bpf_get_smp_processor_id();
 	rec->fd.num = PH_NO_FD;
 	rec->size = sizeof(*rec);
-	bpf_core_read(rec->comm, sizeof(rec->comm), &task->group_leader->comm);
+	bpf_core_read(rec->comm, sizeof(rec->comm), &leader->comm);
 }
 
 /* Where the next string goes: an offset below PH_DATA_MAX, or negative when there is no room. */

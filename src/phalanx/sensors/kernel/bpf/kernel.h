@@ -254,9 +254,14 @@ struct socket {
 	struct sock *sk;
 };
 
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
 struct unix_address {
 	int len;
-	char name[1];
+	struct sockaddr_un name[1];
 };
 
 struct unix_sock {
@@ -284,7 +289,21 @@ struct bpf_iter__task_file {
 
 struct io_kiocb {
 	__u8 opcode;
-	struct file *file;
+};
+
+struct filename {
+	const char *name;
+};
+
+struct open_how {
+	__u64 flags;
+	__u64 mode;
+};
+
+struct io_open {
+	int dfd;
+	struct filename *filename;
+	struct open_how how;
 };
 
 #pragma clang attribute pop

@@ -148,7 +148,7 @@ enum ph_handler {
 	PH_H_OPEN,
 	PH_H_SOCKET,
 	PH_H_DUP,
-	PH_H_EXEC_FAILED,
+	PH_H_STATE,
 	PH_H_MESSAGE,
 	PH_HANDLERS,
 };
@@ -157,7 +157,9 @@ enum {
 	PH_W_ON = 1,
 	PH_W_FAILED = 2,	/* calls that returned an error, too */
 	PH_W_READS = 4,		/* opens that only read, too */
-	PH_W_ALL = 8,		/* messages that ask no name server, too */
+	PH_W_ALL = 8,		/* messages that ask no name server, descriptors that are no sockets, too */
+	PH_W_ONLY_FAILED = 16,
+	PH_W_BULK = 32,		/* gives way when the ring fills */
 };
 
 enum {
