@@ -118,7 +118,7 @@ async def stream_findings(
 
     async def messages() -> AsyncIterator[bytes]:
         async for updates in services.findings.subscribe(actor, after=resume):
-            yield message("findings", updates, id=updates[-1].id) if updates else b""
+            yield message("findings", updates, id=updates[-1].id)
 
     return stream(messages())
 

@@ -33,7 +33,7 @@ from phalanx.risk.rank import rank_threat
 from phalanx.services import threats
 from phalanx.services.base import State as StateOf
 from phalanx.services.base import record
-from phalanx.services.live import HEARTBEAT_S, Broadcast, Numbered
+from phalanx.services.live import Broadcast, Numbered, Subscription
 from phalanx.services.paging import COUNT_CAP, Count, Page, bounded_limit, decode_cursor, encode_cursor
 from phalanx.services.threats import RuleText
 from phalanx.store.state import accounts as accounts_store
@@ -582,15 +582,17 @@ class Findings:
 
     # --- live -----------------------------------------------------------------------------------
 
-    async def subscribe(self, actor: Actor, *, after: str | None = None) -> AsyncIterator[tuple[FindingUpdate, ...]]:
+    def subscribe(self, actor: Actor, *, after: str | None = None) -> AsyncIterator[tuple[FindingUpdate, ...]]:
         """Changes of findings as they happen: the first at once, then at most four batches a second.
 
-        An empty batch comes after 15 quiet seconds. Of several changes of one finding in a batch only the last is sent, under the strongest word.
+        Of several changes of one finding in a batch only the last is sent, under the strongest word. The iterator ends when the hub stops.
         """
         actor.require(Permission.FINDINGS_READ)
-        subscription = self.updates.subscribe(_resume(after))
+        return self._stream(self.updates.subscribe(_resume(after)))
+
+    async def _stream(self, subscription: Subscription[FindingUpdate]) -> AsyncIterator[tuple[FindingUpdate, ...]]:
         try:
-            async for items in subscription.batches(idle_s=HEARTBEAT_S):
+            async for items in subscription.batches():
                 yield _coalesced(items)
         finally:
             subscription.close()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from phalanx.errors import CorruptError, LimitError
 from phalanx.model.report import Acknowledgement, Report
 from phalanx.services.base import State
+from phalanx.services.events import Events
 from phalanx.services.findings import Findings, FindingUpdate
 from phalanx.services.presence import Presence
 from phalanx.store.events.interface import EventStore
@@ -32,9 +33,10 @@ _ENCODER: Final = msgspec.json.Encoder()
 class Ingest:
     """Takes in what agents send."""
 
-    def __init__(self, state: State, events: EventStore, findings: Findings, presence: Presence) -> None:
+    def __init__(self, state: State, events: EventStore, live: Events, findings: Findings, presence: Presence) -> None:
         self._state = state
         self._events = events
+        self._live = live
         self._findings = findings
         self._presence = presence
         self._submitters = CapacityLimiter(_SUBMITTERS)
@@ -46,6 +48,8 @@ class Ingest:
         future = await to_thread.run_sync(self._events.submit, block, limiter=self._submitters)
         acknowledged = await asyncio.wrap_future(future)
         self._presence.beat(header.agent, self._state.clock())
+        if not acknowledged.duplicate:
+            self._live.arrived(acknowledged.rows)
         return Acknowledgement(acknowledged.batch)
 
     async def report(self, body: bytes) -> Acknowledgement:

@@ -15,14 +15,12 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from phalanx.errors import LimitError
 
-__all__ = ["HEARTBEAT_S", "UPDATE_INTERVAL_S", "Broadcast", "Numbered", "Subscription"]
+__all__ = ["UPDATE_INTERVAL_S", "Broadcast", "Numbered", "Subscription"]
 
 T = TypeVar("T")
 
 UPDATE_INTERVAL_S: Final = 0.25
 """A page is updated at most four times a second; the first item after a quiet time goes out at once."""
-HEARTBEAT_S: Final = 15.0
-"""After so many quiet seconds a stream says that it lives."""
 MAX_LISTENERS: Final = 256
 """More listeners of one broadcast are refused."""
 
@@ -62,18 +60,11 @@ class Subscription(Generic[T]):
         self._ready.clear()
         return items
 
-    async def batches(self, *, idle_s: float | None = None) -> AsyncIterator[list[Numbered[T]]]:
-        """What comes, in batches at least :data:`UPDATE_INTERVAL_S` apart, until the broadcast ends.
-
-        ``idle_s``: an empty batch after so many quiet seconds, so that the caller can say that it lives; None for never.
-        """
+    async def batches(self) -> AsyncIterator[list[Numbered[T]]]:
+        """What comes, in batches at least :data:`UPDATE_INTERVAL_S` apart, until the broadcast ends."""
         last = 0.0
         while True:
-            try:
-                await asyncio.wait_for(self._ready.wait(), idle_s)
-            except TimeoutError:
-                yield []
-                continue
+            await self._ready.wait()
             pause = last + UPDATE_INTERVAL_S - time.monotonic()
             if pause > 0 and not self._owner.closed:
                 await asyncio.sleep(pause)

@@ -78,7 +78,8 @@ def open_services(directory: Path, options: ServiceOptions, *, clock: Clock = ti
     presence = Presence()
     with store.read() as connection:
         presence.load(connection)
-    rules = Rules(state, rules_dir=options.rules_dir)
+    events = Events(events_store, state)
+    rules = Rules(state, events, rules_dir=options.rules_dir)
     findings = Findings(state, rule_text=rules.text_of, sightings=options.sightings)
     return Services(
         accounts=Accounts(
@@ -86,10 +87,10 @@ def open_services(directory: Path, options: ServiceOptions, *, clock: Clock = ti
         ),
         audit=Audit(state),
         estate=Estate(),
-        events=Events(),
+        events=events,
         findings=findings,
         health=Health(),
-        ingest=Ingest(state, events_store, findings, presence),
+        ingest=Ingest(state, events_store, events, findings, presence),
         overview=Overview(),
         rules=rules,
         settings=Settings(),

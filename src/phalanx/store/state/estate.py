@@ -29,6 +29,7 @@ __all__ = [
     "images",
     "keep_report",
     "loss_total",
+    "losses_between",
     "losses_by_cause",
     "put_facts",
 ]
@@ -102,6 +103,17 @@ def losses_by_cause(connection: Connection, *, since_ns: int) -> list[tuple[str,
         .limit(10_000)
     )
     return [(row[0], row[1], int(row[2]) if row[4] == row[5] else None, int(row[3])) for row in rows]
+
+
+def losses_between(connection: Connection, since_ns: int, until_ns: int) -> list[tuple[int, int | None, int | None]]:
+    """``(time, since, count)`` of each loss in a time, oldest first; at most 10,000."""
+    rows = connection.execute(
+        select(losses.c.ts_ns, losses.c.since_ns, losses.c.count)
+        .where(losses.c.ts_ns >= since_ns, losses.c.ts_ns < until_ns)
+        .order_by(losses.c.ts_ns)
+        .limit(10_000)
+    )
+    return [(int(row[0]), row[1], row[2]) for row in rows]
 
 
 def loss_total(connection: Connection, *, since_ns: int, until_ns: int) -> int:

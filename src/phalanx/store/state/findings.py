@@ -33,6 +33,7 @@ from phalanx.store.state.tables import detections, findings, history, undos
 
 __all__ = [
     "FACETS",
+    "SEVERITY_OF_RANK",
     "SORTS",
     "DetectionRow",
     "Selection",
@@ -42,17 +43,27 @@ __all__ = [
     "by_fingerprint",
     "by_number",
     "count",
+    "count_detections",
     "detections_by_bucket",
+    "detections_of_events",
+    "drop_detections",
+    "expired",
     "facet",
+    "findings_of_event",
     "history_of",
     "insert_finding",
     "list_rows",
     "next_number",
     "number_of",
     "numbers",
+    "open_by_asset",
+    "open_by_rule",
+    "reasons_of",
     "recent_history",
     "rules_near",
+    "save_undo",
     "seen_detections",
+    "take_undo",
     "update_finding",
 ]
 
@@ -377,6 +388,14 @@ def detections_of_events(connection: Connection, events: Sequence[str]) -> dict[
             if known is None or row.severity > known.severity:
                 worst[row.event] = DetectionRow(**row._mapping)
     return worst
+
+
+def findings_of_event(connection: Connection, event: str) -> list[int]:
+    """Numbers of the findings that rest on an event."""
+    rows = connection.execute(
+        select(detections.c.finding).where(detections.c.event == event).distinct().order_by(detections.c.finding)
+    )
+    return [int(row[0]) for row in rows]
 
 
 def detections_by_bucket(
