@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 import pyarrow as pa
 
 from phalanx.model.columns import EVENT_COLUMNS, PROCESS_COLUMNS, Column
 
-__all__ = ["BATCH_SCHEMA", "EVENT_SCHEMA", "EVENT_TYPE", "PROCESS_SCHEMA", "PROCESS_TYPE", "TYPES", "null_array"]
+__all__ = [
+    "BATCH_SCHEMA",
+    "EVENT_SCHEMA",
+    "EVENT_TYPE",
+    "PROCESS_SCHEMA",
+    "PROCESS_TYPE",
+    "TYPES",
+    "null_array",
+    "one_list_offsets",
+    "one_number",
+    "one_text",
+]
 
 TYPES: Final[dict[str, pa.DataType]] = {
     "bool": pa.bool_(),
@@ -61,6 +73,27 @@ def null_array(kind: pa.DataType, rows: int) -> pa.Array:
     if held is None or len(held) < rows:
         held = _NULLS[kind] = pa.nulls(max(rows, 4096), kind)
     return held.slice(0, rows)
+
+
+
+
+# ``pa.array`` looks for pandas at every call where that is not installed, which costs more than all else here.
+
+
+def one_text(text: str) -> pa.Array:
+    """An array of one text."""
+    raw = text.encode("utf-8")
+    return pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(struct.pack("<ii", 0, len(raw))), pa.py_buffer(raw)], 0)
+
+
+def one_number(number: int) -> pa.Array:
+    """An array of one 64-bit integer."""
+    return pa.Array.from_buffers(pa.int64(), 1, [None, pa.py_buffer(struct.pack("<q", number))], 0)
+
+
+def one_list_offsets(length: int) -> pa.Array:
+    """The offsets of one list of ``length`` elements."""
+    return pa.Array.from_buffers(pa.int32(), 2, [None, pa.py_buffer(struct.pack("<ii", 0, length))], 0)
 
 
 _NULLS: Final[dict[pa.DataType, pa.Array]] = {}

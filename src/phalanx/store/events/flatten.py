@@ -52,7 +52,7 @@ _BASE_COLUMNS: Final = {
 
 _KIND_CLASS: Final[dict[str, type[EventBase]]] = {
     str(member.__struct_config__.tag): member
-    for member in Event.__args__  # type: ignore[attr-defined]
+    for member in Event.__args__
 }
 _KIND_FIELDS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     kind: tuple(

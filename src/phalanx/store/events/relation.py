@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from phalanx.model.columns import EVENT_COLUMNS, PROCESS_COLUMNS
 from phalanx.model.process import MAX_ANCESTORS, Process
-from phalanx.store.events.arrow import TYPES
+from phalanx.store.events.arrow import TYPES, one_text
 from phalanx.store.events.schema import COLUMNS
 from phalanx.store.events.wrap import Batch
 
@@ -77,7 +77,7 @@ def event_rows(batch: Batch, base: int) -> pa.RecordBatch:
     rows = batch.event.num_rows
     zeros = _zeros(rows)
     arrays: list[pa.Array] = [
-        pa.DictionaryArray.from_arrays(zeros, pa.array([text])) for text in (header.agent, header.host, header.boot, header.tenant)
+        pa.DictionaryArray.from_arrays(zeros, one_text(text)) for text in (header.agent, header.host, header.boot, header.tenant)
     ]
     source = batch.event.column("source")
     arrays.append(pc.fill_null(source, "syscall") if source.null_count else source)

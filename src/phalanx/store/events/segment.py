@@ -16,14 +16,15 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Struct
 
 from phalanx.errors import CorruptError
 from phalanx.model.columns import BatchHeader, Coverage
-from phalanx.store.events.arrow import BATCH_SCHEMA, EVENT_SCHEMA, PROCESS_SCHEMA
+from phalanx.store.events.arrow import BATCH_SCHEMA, EVENT_SCHEMA, PROCESS_SCHEMA, one_list_offsets, one_number, one_text
 from phalanx.store.events.wrap import Batch
 
-__all__ = ["Recovered", "SegmentReader", "SegmentWriter", "encode_message", "segment_name", "segment_number"]
+__all__ = ["MessageEncoder", "Recovered", "SegmentReader", "SegmentWriter", "segment_name", "segment_number"]
 
 _TOKEN: Final = b"crc32:00000000"
 _PREFIX: Final = b"crc32:"
@@ -48,7 +49,7 @@ def _schema_message() -> bytes:
     sink = pa.BufferOutputStream()
     writer = pa.ipc.new_stream(sink, BATCH_SCHEMA, options=_OPTIONS)
     writer.write_batch(pa.RecordBatch.from_pylist([], schema=BATCH_SCHEMA))
-    raw = sink.getvalue().to_pybytes()
+    raw: bytes = sink.getvalue().to_pybytes()
     length = int.from_bytes(raw[4:8], "little") + 8
     return raw[:length]
 
@@ -57,35 +58,45 @@ SCHEMA_MESSAGE: Final = _schema_message()
 """How every segment begins; without it a file is no segment."""
 
 
-def encode_message(batch: Batch, received_ns: int) -> list[memoryview | bytes]:
-    """The message of one batch, in pieces that are written one after the other."""
-    row = pa.RecordBatch.from_arrays(
-        [
-            pa.array([batch.header.batch]),
-            pa.array([batch.header.agent]),
-            pa.array([batch.header.host]),
-            pa.array([batch.header.boot]),
-            pa.array([batch.header.tenant]),
-            pa.array([received_ns], pa.int64()),
-            pa.array([msgspec.json.encode(batch.header.coverage).decode()]),
-            _one_list(batch.event),
-            _one_list(batch.process),
-        ],
-        schema=BATCH_SCHEMA,
-    )
-    sink = pa.BufferOutputStream()
-    writer = pa.ipc.new_stream(sink, BATCH_SCHEMA, options=_OPTIONS)
-    writer.write_batch(row, custom_metadata={"phalanx": _TOKEN.decode()})
-    whole = memoryview(sink.getvalue())[len(SCHEMA_MESSAGE) :]
-    place = _token_place(whole)
-    crc = zlib.crc32(whole)
-    digits = f"{crc:08x}".encode()
-    return [whole[:place], digits, whole[place + 8 :]]
+class MessageEncoder:
+    """Makes messages in one buffer that it keeps, so that none is allocated for each batch. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._buffer = pa.allocate_buffer(1024 * 1024)
+
+    def encode(self, batch: Batch, received_ns: int) -> list[memoryview | bytes]:
+        """The message of one batch, in pieces that are written one after the other before the next call."""
+        header = batch.header
+        row = pa.RecordBatch.from_arrays(
+            [
+                one_text(header.batch),
+                one_text(header.agent),
+                one_text(header.host),
+                one_text(header.boot),
+                one_text(header.tenant),
+                one_number(received_ns),
+                one_text(msgspec.json.encode(header.coverage).decode()),
+                _one_list(batch.event),
+                _one_list(batch.process),
+            ],
+            schema=BATCH_SCHEMA,
+        )
+        # Metadata (about 100 bytes a column) and the schema come on top of the body.
+        need = pa.ipc.get_record_batch_size(row) + len(SCHEMA_MESSAGE) + 4096
+        if need > self._buffer.size:
+            self._buffer = pa.allocate_buffer(need + need // 4)
+        sink = pa.FixedSizeBufferWriter(self._buffer)
+        writer = pa.ipc.new_stream(sink, BATCH_SCHEMA, options=_OPTIONS)
+        writer.write_batch(row, custom_metadata={"phalanx": _TOKEN.decode()})
+        whole = memoryview(self._buffer)[len(SCHEMA_MESSAGE) : sink.tell()]
+        place = _token_place(whole)
+        digits = f"{zlib.crc32(whole):08x}".encode()
+        return [whole[:place], digits, whole[place + 8 :]]
 
 
 def _one_list(table: pa.RecordBatch) -> pa.Array:
     struct = pa.StructArray.from_arrays(table.columns, fields=list(table.schema))
-    return pa.ListArray.from_arrays(pa.array([0, table.num_rows], pa.int32()), struct)
+    return pa.ListArray.from_arrays(one_list_offsets(table.num_rows), struct)
 
 
 def _token_place(message: memoryview) -> int:
@@ -251,7 +262,9 @@ def _recovered(row: pa.RecordBatch, nbytes: int) -> Recovered:
         columns=(),
         coverage=_COVERAGE.decode(one("coverage")),
     )
-    return Recovered(batch=Batch(header=header, event=event, process=process, nbytes=nbytes), received_ns=row.column("received_ns")[0].as_py())
+    kinds = frozenset(pc.unique(event.column("kind")).to_pylist())
+    batch = Batch(header=header, event=event, process=process, kinds=kinds, nbytes=nbytes)
+    return Recovered(batch=batch, received_ns=row.column("received_ns")[0].as_py())
 
 
 def _table(column: pa.Array, schema: pa.Schema) -> pa.RecordBatch:

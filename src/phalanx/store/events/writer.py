@@ -17,7 +17,7 @@ from phalanx.store.events.interface import Ack
 from phalanx.store.events.live import Live
 from phalanx.store.events.options import LogOptions
 from phalanx.store.events.seal import known_name
-from phalanx.store.events.segment import SegmentWriter, encode_message, segment_name
+from phalanx.store.events.segment import MessageEncoder, SegmentWriter, segment_name
 from phalanx.store.events.wrap import Batch
 
 __all__ = ["HotWriter"]
@@ -25,7 +25,6 @@ __all__ = ["HotWriter"]
 
 class _Waiting(Struct, kw_only=True):
     batch: Batch
-    pieces: list[memoryview | bytes]
     future: Future[Ack]
     nbytes: int
 
@@ -65,6 +64,7 @@ class HotWriter:
         self.duplicates = 0
         self.refused = 0
         self.syncs = 0
+        self._encoder = MessageEncoder()
         self._segment: HotSegment | None = None
         self._file: SegmentWriter | None = None
         self._thread = threading.Thread(target=self._run, name="event-store-writer", daemon=True)
@@ -89,9 +89,8 @@ class HotWriter:
         known = self._look(name)
         if known is not None:
             return known
-        pieces = encode_message(batch, self._clock())
-        nbytes = sum(len(piece) for piece in pieces)
-        waiting = _Waiting(batch=batch, pieces=pieces, future=Future(), nbytes=nbytes)
+        nbytes = batch.nbytes
+        waiting = _Waiting(batch=batch, future=Future(), nbytes=nbytes)
         with self._lock:
             while self._queued_bytes and self._queued_bytes + nbytes > self._options.queue_bytes and not self._closing:
                 self._lock.wait()
@@ -175,8 +174,9 @@ class HotWriter:
     def _write(self, group: list[_Waiting]) -> None:
         try:
             file, segment = self._open()
+            now = self._clock()
             for waiting in group:
-                file.append(waiting.pieces)
+                file.append(self._encoder.encode(waiting.batch, now))
             file.sync()
         except OSError as error:
             self._give_back(group, error)
@@ -184,7 +184,6 @@ class HotWriter:
         self.syncs += 1
         if not segment.opened_ns:
             segment.opened_ns = time.monotonic_ns()
-        now = self._clock()
         acks = []
         for waiting in group:
             name = known_name(waiting.batch.header)
