@@ -136,9 +136,22 @@ def readable_copy(place: Path = PLACE) -> Path:
             hint=f"free space there, or install phalanx where every user may read, not below {sys.prefix}",
         ) from error
     for old in place.iterdir():
-        if old != target and not old.name.startswith(".making-"):
+        if old != target and not old.name.startswith(".making-") and not _in_use(old):
             shutil.rmtree(old, ignore_errors=True)
     return python
+
+
+def _in_use(copy: Path) -> bool:
+    """True when a process runs from this copy: another phalanx of another state directory may."""
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            if Path(os.readlink(process / "exe")).is_relative_to(copy):
+                return True
+        except OSError:
+            continue  # it ended, or is a kernel thread
+    return False
 
 
 def _fill(work: Path, python: str) -> None:
