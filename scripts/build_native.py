@@ -20,7 +20,7 @@ def stale(source: Path) -> bool:
     built = source.with_suffix(SUFFIX)
     if not built.exists():
         return True
-    newest = max(path.stat().st_mtime for path in source.parent.iterdir() if path.suffix in {".pyx", ".pxd", ".h"})
+    newest = max(path.stat().st_mtime for path in source.parent.rglob("*") if path.suffix in {".pyx", ".pxd", ".h"})
     return newest > built.stat().st_mtime
 
 

@@ -28,6 +28,23 @@ def ofmt(value: Any, conversion: str | None, spec: str) -> str:
     return taint.core.fstr(text, fmt(value, conversion, spec))  # type: ignore[no-any-return]
 
 
+def code(name: str, value: Any) -> Any:
+    """What `eval`, `exec`, `compile` or `__import__` is about to be given."""
+    if taint.ON:
+        from . import runtime
+        from .marks import CODE
+        from .sinks import engine
+
+        table = taint.current()
+        if table is not None and not runtime.busy():
+            with runtime.Busy(table.owner):
+                try:
+                    engine.plain(table.owner, "code-injection", CODE, f"builtins:{name}", [value])
+                except Exception:  # noqa: BLE001 - the application's call is made whatever happens here
+                    runtime.failed(f"sink {name}")
+    return value
+
+
 _FROM_CORE = (
     "add mul mod item part fstr meth methk call cmp loop seq oadd omod omul iadd imod imul oitem ofstr ometh ocall ocmp"
 ).split()
@@ -42,6 +59,7 @@ def names() -> dict[str, Any]:
     found["__px_open__"] = Open
     found["__px_ofmt__"] = ofmt
     found["__px_hide__"] = hide
+    found["__px_code__"] = code
     return found
 
 

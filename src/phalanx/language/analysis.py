@@ -80,9 +80,9 @@ class TypeSets:
 
     def _leaf(self, node: Test | Exists) -> tuple[int, int]:
         everything = self.universe.all
-        exact = self._exact(node)
+        exact = self.exact(node)
         if exact is not None:
-            return exact, everything & ~exact
+            return exact
         can = everything
         exprs: list[Expr] = [node.left]
         if isinstance(node, Test) and node.other is not None:
@@ -100,28 +100,34 @@ class TypeSets:
         bits = self.universe.of_kinds(ref.kinds)
         return bits if self.filled_only else bits | (self.universe.all & ~self.universe.sensed)
 
-    def _exact(self, node: Test | Exists) -> int | None:
-        """The types for which a comparison of the type holds; None when it compares something else."""
+    def exact(self, node: Test | Exists) -> tuple[int, int] | None:
+        """For a comparison of the type: the types for which it can be true, and can be false; None when it compares something else."""
         universe = self.universe
         left = node.left
         if not isinstance(left, Ref) or isinstance(node, Exists) or node.other is not None:
             return None
-        bits = 0
-        if left.field.name in _TYPE_FIELDS and node.operator in ("=", "in", "!=", "intersects", "startswith", "endswith", "contains"):
+        operator, values = node.operator, node.values
+        if left.field.name in _TYPE_FIELDS:
             from phalanx.language.evaluate import holds
 
-            for name in universe.types[:-1]:
-                if holds(name, node.operator, node.values):
-                    bits |= universe.bit[name]
-            return bits | (universe.bit[OTHER] if node.operator == "!=" else 0)
-        if left.field.name == "evt.type.is" and node.operator in ("=", "!="):
+            bits = sum(universe.bit[name] for name in universe.types[:-1] if holds(name, operator, values))
+            other = universe.bit[OTHER]
+            if operator in ("=", "in", "intersects"):
+                return bits, universe.all & ~bits
+            if operator == "!=":
+                return bits | other, universe.all & ~bits & ~other
+            return bits | other, universe.all & ~bits
+        if left.field.name == "evt.type.is" and operator in ("=", "!="):
             mine = universe.bit.get(left.argument or "", 0)
-            wanted = (node.values[0] == 1) == (node.operator == "=")
-            return mine if wanted else universe.all & ~mine
-        if left.field.name == "evt.category" and node.operator in ("=", "in"):
-            return universe.of_kinds(kind for kind, category in CATEGORY.items() if category in node.values)
-        if left.field.name == "evt.dir" and node.operator in ("=", "!="):
-            return universe.all if (node.values[0] == "<") == (node.operator == "=") else 0
+            true = mine if (values[0] == 1) == (operator == "=") and values[0] in (0, 1) else universe.all & ~mine
+            return (true, universe.all & ~true) if values[0] in (0, 1) and mine else None
+        if left.field.name == "evt.category" and operator in ("=", "in"):
+            bits = universe.of_kinds(kind for kind, category in CATEGORY.items() if category in values)
+            foreign = universe.all & ~universe.sensed
+            return bits | foreign, universe.all & ~bits
+        if left.field.name == "evt.dir" and operator in ("=", "!="):
+            true = universe.all if (values[0] == "<") == (operator == "=") else 0
+            return true, universe.all & ~true
         return None
 
 

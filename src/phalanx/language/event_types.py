@@ -8,7 +8,7 @@ import msgspec
 
 from phalanx.model.event import Event
 
-__all__ = ["CATEGORY", "KINDS", "KIND_OF", "SENSED_SOURCES", "TYPES_OF", "kind_attributes"]
+__all__ = ["CATEGORY", "KINDS", "KIND_OF", "SENSED_SOURCES", "TYPES_OF", "attribute_type", "kind_attributes"]
 
 TYPES_OF: Final[dict[str, tuple[str, ...]]] = {
     "exec": ("execve", "execveat"),
@@ -82,3 +82,12 @@ _STRUCTS: Final = {struct.__struct_config__.tag: struct for struct in Event.__ar
 def kind_attributes(kind: str) -> frozenset[str]:
     """Names of the attributes of an event of this kind."""
     return frozenset(field.name for field in msgspec.structs.fields(_STRUCTS[kind]))
+
+
+def attribute_type(kind: str, name: str) -> str:
+    """``text`` or ``int`` for an attribute of an event of this kind; empty for another type."""
+    for field in msgspec.structs.fields(_STRUCTS[kind]):
+        if field.name == name:
+            arguments = set(getattr(field.type, "__args__", (field.type,))) - {type(None)}
+            return "text" if arguments == {str} else "int" if arguments == {int} else ""
+    return ""

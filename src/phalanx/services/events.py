@@ -162,6 +162,11 @@ class Events:
         """The rows of an answer, for other services."""
         return await self._rows((await self.ask(query)).rows())
 
+    async def count(self, since_ns: int, until_ns: int) -> int:
+        """How many events are stored of a time."""
+        answer = await self.ask(EventQuery(since_ns=since_ns, until_ns=until_ns, group_by=("kind",), limit=200))
+        return sum(int(row["count"]) for row in answer.rows())
+
     async def coverage(self, since_ns: int, until_ns: int) -> CoverageAnswer:
         """What an answer about this time would rest on."""
         query = EventQuery(since_ns=since_ns, until_ns=until_ns)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,3 +48,21 @@ def wait(sensor: KernelSensor) -> Wait:
         )
 
     return until
+
+
+def _unit_helpers() -> ModuleType:
+    """The reader of batches that the unit tests use, too."""
+    path = Path(__file__).parents[2] / "unit/sensors/kernel/conftest.py"
+    spec = importlib.util.spec_from_file_location("decoder_helpers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def rebuild() -> Callable[[bytes], list[Event]]:
+    """``rebuild(batch)``: its events as objects, made from the columns alone."""
+    made: Callable[[bytes], list[Event]] = _unit_helpers().rebuild
+    return made

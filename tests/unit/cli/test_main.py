@@ -56,7 +56,9 @@ def test_errors_have_their_exit_codes(error: PhalanxError, code: int, monkeypatc
 
 
 def test_an_error_in_a_rule_shows_place_and_caret_and_no_raw_controls() -> None:
-    error = RuleError("unknown field \x1b[2J", hint="did you mean fd.name?", file="r.yaml", line=3, column=5, source="a or fd.nam = x")
+    error = RuleError(
+        "unknown field \x1b[2J", hint="did you mean fd.name?", file="r.yaml", line=3, column=5, source="a or fd.nam = x"
+    )
     lines = cli.explain(error).splitlines()
     assert lines[0] == "phalanx: r.yaml:3:5: unknown field <ESC>[2J"
     assert lines[2].index("^") - 2 == 4

@@ -149,9 +149,10 @@ def _magic() -> bytes:
 class _After:
     """Stands in for the loader of a watched module, runs the patches after the module ran, and gives the place back."""
 
-    def __init__(self, loader: Any, importer: Importer) -> None:
+    def __init__(self, loader: Any, importer: Importer, name: str) -> None:
         self._loader = loader
         self._importer = importer
+        self._name = name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -165,16 +166,16 @@ class _After:
             spec.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        patched(self._importer, module)
+        patched(self._importer, module, self._name)
 
 
-def patched(importer: Importer, module: ModuleType) -> None:
-    """Run what waits for `module`, each on its own: one failure is reported and the others still run."""
-    for one in importer.watched.get(module.__name__, ()):
+def patched(importer: Importer, module: ModuleType, name: str) -> None:
+    """Run what waits for the module imported as `name`, each on its own: one failure is reported and the others still run."""
+    for one in importer.watched.get(name, ()):
         try:
             one(module)
         except Exception:  # noqa: BLE001 - a library of an unknown shape must still import
-            importer.on_error(f"patch {module.__name__}")
+            importer.on_error(f"patch {name}")
 
 
 class Finder:
@@ -195,7 +196,7 @@ class Finder:
         if type(loader) is SourceFileLoader and (name in GLUE or importer.scope.has(loader.path)):
             loader = spec.loader = RewritingLoader(loader.name, loader.path, importer)
         if name in importer.watched and loader is not None and hasattr(loader, "exec_module"):
-            spec.loader = _After(loader, importer)  # type: ignore[assignment]
+            spec.loader = _After(loader, importer, name)  # type: ignore[assignment]
         return spec
 
     def _later(self, name: str, path: Any, target: Any) -> ModuleSpec | None:
@@ -219,5 +220,5 @@ def install(importer: Importer) -> Finder:
     for name in list(importer.watched):
         module = sys.modules.get(name)
         if module is not None:
-            patched(importer, module)
+            patched(importer, module, name)
     return finder

@@ -16,7 +16,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 7
+FORMAT = 8
 """Grows with every change of what is generated; part of the name of cached files."""
 
 METHODS = frozenset(
@@ -25,15 +25,16 @@ METHODS = frozenset(
     replace rjust rpartition rsplit rstrip split splitlines strip swapcase title translate upper zfill
     startswith endswith isalnum isalpha isdigit isnumeric isdecimal isidentifier
     match fullmatch search findall sub subn group groups groupdict expand
-    write writelines getvalue read readline readlines read1 extend is_relative_to
+    write writelines getvalue read readline readlines read1 extend is_relative_to StringIO BytesIO
     """.split()
 )
 MUTATORS = frozenset({"write", "writelines", "extend"})
 """Methods whose receiver changes: their hook runs for a result of None too."""
 
 NAMES = frozenset(
-    ("str", "bytes", "bytearray", "repr", "ascii", "format", "list", "tuple", "sorted", "reversed", "int", "float", "isinstance", "SafeString", "SafeText", "Markup")
+    ("str", "bytes", "bytearray", "repr", "ascii", "format", "list", "tuple", "sorted", "reversed", "int", "float", "isinstance", "StringIO", "BytesIO", "SafeString", "SafeText", "Markup")
 )
+CODE_NAMES = frozenset({"eval", "exec", "compile", "__import__"})
 NO_ARGUMENTS = frozenset({"locals", "vars", "dir"})
 
 _NO_TEXT = frozenset({ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
@@ -516,6 +517,10 @@ class Rewriter:
         if type(function) is ast.Name:
             if function.id in NAMES and node.args and not node.keywords and not any(type(one) is ast.Starred for one in node.args):
                 return self._builtin(node, function.id)
+            if function.id in CODE_NAMES and node.args and type(node.args[0]) is not ast.Constant and type(node.args[0]) is not ast.Starred:
+                self._generic(node)
+                node.args[0] = self._hook(node.args[0], "__px_code__", [self._constant(function.id, node), node.args[0]])
+                return node
             if function.id in NO_ARGUMENTS and not node.args and not node.keywords and self._binds:
                 return self._hook(node, "__px_hide__", [node])
         return self._generic(node)

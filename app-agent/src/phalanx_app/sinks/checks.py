@@ -306,6 +306,8 @@ def weak_random(request: Request, rule: str, bit: int, sink: str, values: list[A
     if frame is None:
         return
     code = frame.f_code
+    if code.co_name[:1] == "<" and frame.f_back is not None:
+        code = frame.f_back.f_code  # a comprehension or lambda speaks with the words of the function around it
     words = [code.co_name, *code.co_names, *code.co_varnames, *(one for one in code.co_consts if isinstance(one, str))]
     for word in words:
         if _SECURITY_WORDS.search(word):

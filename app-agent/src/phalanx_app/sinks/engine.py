@@ -72,6 +72,8 @@ def unsafe(request: Request, value: Any, bit: int) -> list[tuple[int, int, int, 
     ranges = request.table.ranges(value)
     if not ranges:
         return []
+    if request.verify is not None and bit and request.verify.bit == bit:
+        request.verify.watch(value, ranges)
     out = []
     for one in ranges:
         if one[3] & bit:
@@ -166,7 +168,7 @@ def report(
         finding["flow"] = flow.describe(request, request.table.step(value), ranges[0][2], agent.scope.short, first_party)
     agent.counters.findings += 1
     if request is not None and request.verify is not None:
-        request.verify.saw(rule, sink, short, line, value, ranges, finding["fingerprint"])
+        request.verify.saw(rule)
     if agent.reporter is not None:
         agent.reporter.finding(finding)
 
@@ -242,6 +244,8 @@ def plain(request: Request, rule: str, bit: int, sink: str, values: list[Any]) -
     """A tainted argument is the flaw."""
     for value in values:
         value = carried(value)
+        if hasattr(value, "getvalue"):
+            value = checks._stream(request, value)
         found = unsafe(request, value, bit)
         if found:
             report(rule, sink, value, found)

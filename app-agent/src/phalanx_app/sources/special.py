@@ -37,6 +37,7 @@ def pathlib_paths(module: ModuleType) -> None:
                 pieces = whole(ranges, len(text))
                 break
         path._str = table.put(text, pieces, op, tuple(tainted))
+        table.put(path, table.ranges(path._str) or pieces, op, (path._str,))
 
     def wrapper_for(name: str) -> Callable[[Any], Callable[..., Any]]:
         op = "resolve" if name in ("resolve", "absolute") else "path"

@@ -540,7 +540,7 @@ def _format_map(table: Any, result: Any, receiver: Any, args: Any, keywords: Any
 
 @slow("str", "Markup", "SafeString", "SafeText")
 def _str(table: Any, result: Any, value: Any = "", *more: Any) -> Any:
-    if not isinstance(result, str):
+    if not isinstance(result, str) or (result is not value and table.has(result)):
         return result
     ranges = table.ranges(value)
     if ranges is None:
@@ -794,6 +794,18 @@ def _write(table: Any, result: Any, receiver: Any, args: Any, keywords: Any) -> 
     if pieces or old:
         table.put(receiver, pieces, "write", (receiver, *members))
     return result
+
+
+@slow("StringIO", "BytesIO")
+def _stream(table: Any, result: Any, value: Any = "", *more: Any) -> Any:
+    """A stream over tainted text."""
+    ranges = table.ranges(value)
+    return table.put(result, ranges, "stream", (value,)) if ranges is not None else result
+
+
+@slow(".StringIO", ".BytesIO")
+def _stream_method(table: Any, result: Any, receiver: Any, args: Any, keywords: Any) -> Any:
+    return _stream(table, result, *args[:1])
 
 
 @slow(".getvalue", ".read", ".readline", ".readlines", ".read1")

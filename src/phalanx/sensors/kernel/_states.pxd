@@ -77,5 +77,6 @@ cdef class StateDecoder:
     cdef state* _fork(self, const ph_record* rec) noexcept nogil
     cdef void _task(self, const ph_record* rec) noexcept nogil
     cdef void _link_one(self, state* s, int depth)
+    cdef int _from_proc(self, uint32_t pid, uint64_t start) except -1
 
 cdef size_t bounded(const char* raw, size_t most) noexcept nogil

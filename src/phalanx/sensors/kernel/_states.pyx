@@ -20,7 +20,8 @@ from phalanx.sensors.kernel._text cimport *
 cdef class StateDecoder:
     """Keeps the process table; :class:`phalanx.sensors.kernel._decode.Decoder` adds the events. Not for two threads at once.
 
-    ``owner`` answers the misses: ``names(container, uid, gid, loginuid, pid)``, ``cgroup(id, path | None)``, ``arguments(pid)``, ``container(id)``.
+    ``owner`` answers the misses: ``names(container, uid, gid, loginuid, pid)``, ``cgroup(id, path | None)``, ``cgroup_id(path)``, ``arguments(pid, start)``,
+    ``facts(pid)``, ``container(id)``.
     """
 
     def __cinit__(self, object owner, str agent, str boot, uint32_t processes=65536, uint32_t rows=16384, size_t bytes_=8 << 20, uint64_t sequence=0):
@@ -470,11 +471,49 @@ cdef class StateDecoder:
             self.table.set_parent(s, NULL)
             return
         e = self.table.find(s.ppid, parent_start)
+        if e == NULL:
+            # some kernels keep a process back from the iterator; /proc may show it
+            self._from_proc(s.ppid, parent_start)
+            e = self.table.find(s.ppid, parent_start)
         if e == NULL or e.now == s:
             return
         if depth < 256:
             self._link_one(e.now, depth + 1)
         self.table.set_parent(s, e.now)
+
+    cdef int _from_proc(self, uint32_t pid, uint64_t start) except -1:
+        cdef ph_record rec
+        cdef bytes name
+        cdef entry* e
+        fact = self.owner.facts(pid)
+        if fact is None or abs(fact.start_ns - <int64_t>start) > 20000000:
+            return 0  # gone, or another with its pid
+        memset(&rec, 0, sizeof(rec))
+        memset(self.strings, 0, sizeof(self.strings))
+        name = fact.name
+        memcpy(rec.comm, <const char*>name, min(len(name), 15))
+        rec.type = PH_TASK
+        rec.pid = pid
+        rec.start = start
+        rec.uid = fact.uid
+        rec.gid = fact.gid
+        rec.cap_permitted = fact.cap_permitted
+        rec.cap_effective = fact.cap_effective
+        rec.cap_inheritable = fact.cap_inheritable
+        rec.cgroup = self.owner.cgroup_id(fact.cgroup)
+        rec.task.ppid = fact.ppid
+        rec.task.sid = fact.sid
+        rec.task.pgid = fact.pgid
+        rec.task.vpid = fact.vpid
+        rec.task.vpgid = fact.vpgid
+        rec.task.tty = fact.tty
+        rec.task.loginuid = fact.loginuid
+        if fact.ppid:
+            e = self.table.find_pid(fact.ppid)
+            if e != NULL:
+                rec.task.parent_start = e.start
+        self._task(&rec)
+        return 0
 
     def link(self):
         """After the snapshot: give every process its parent."""

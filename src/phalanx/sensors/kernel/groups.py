@@ -79,3 +79,12 @@ class CgroupPaths:
             self.scan()
             known = self._paths.get(number)
         return known
+
+    def number(self, path: str) -> int:
+        """Id of the cgroup at ``path``; 0 when there is none."""
+        if self._mount is None:
+            return 0
+        try:
+            return os.stat(os.fsencode(self._mount) + hostile.encode(path)).st_ino
+        except OSError:
+            return 0

@@ -20,10 +20,10 @@ from phalanx.model.event import Event, Loss
 from phalanx.model.ids import AgentId
 from phalanx.model.process import Process
 from phalanx.model.values import UNKNOWN, Maybe
+from phalanx.sensors.kernel import inventory
 from phalanx.sensors.kernel.batch import encode_batch
 from phalanx.sensors.kernel.groups import HOST, CgroupPaths, container_of_cgroup
 from phalanx.sensors.kernel.names import Names
-from phalanx.text import hostile
 
 if TYPE_CHECKING:
     from phalanx.language.kernel_filter import KernelFilter
@@ -46,7 +46,6 @@ POLL_S: Final = 0.01
 """Programs never wake the reader (BPF_RB_NO_WAKEUP): it looks this often."""
 STEP_NS: Final = 500_000_000
 """A change of the wall clock against the kernel's that is reported."""
-MAX_ARGUMENT_BYTES: Final = 4096
 BULK_PER_S: Final = 20_000
 """Rows a second, for each kind, of opens, datagrams and duplicated descriptors that no rule wants; the excess is counted as a loss."""
 
@@ -146,15 +145,24 @@ class KernelSensor:
         """Path and container id of a cgroup."""
         if path is None:
             path = self._paths.path(number)
-        if path is None:
-            return "", HOST
-        return path, container_of_cgroup(path)
+        return ("", HOST) if path is None else (path, container_of_cgroup(path))
+
+    def cgroup_id(self, path: str) -> int:
+        """Id of the cgroup at ``path``; 0 when there is none."""
+        return self._paths.number(path)
 
     def arguments(self, pid: int, start: int) -> tuple[bytes, bytes, str | None, str | None]:
         """``(argv, environment, executed file, working directory)`` of a process that lives, as /proc tells; empty when it is gone."""
-        argv = _read(f"/proc/{pid}/cmdline")
-        env = _read(f"/proc/{pid}/environ")
-        return argv, env, _link(f"/proc/{pid}/exe"), _link(f"/proc/{pid}/cwd")
+        return (
+            inventory.read(f"/proc/{pid}/cmdline"),
+            inventory.read(f"/proc/{pid}/environ"),
+            inventory.link(f"/proc/{pid}/exe"),
+            inventory.link(f"/proc/{pid}/cwd"),
+        )
+
+    def facts(self, pid: int) -> inventory.Facts | None:
+        """What /proc says of a process that the snapshot did not bring."""
+        return inventory.facts(pid)
 
     def container(self, number: str | None) -> Maybe[Container]:
         """Metadata of a container as far as it is known."""
@@ -394,18 +402,3 @@ def _offset() -> int:
     utc = time.time_ns()
     after = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return utc - (before + after) // 2
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(MAX_ARGUMENT_BYTES) or b""
-    except OSError:
-        return b""
-
-
-def _link(path: str) -> str | None:
-    try:
-        return hostile.decode(os.readlink(os.fsencode(path)))
-    except OSError:
-        return None

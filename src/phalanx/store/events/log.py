@@ -83,7 +83,7 @@ class LogEventStore(EventStore):
         self._options = options or LogOptions()
         self._facts = facts
         self._clock = clock
-        self._closed = False
+        self._ended = threading.Event()
         try:
             self._directory = PartDirectory(root)
             self._hot = root / "hot"
@@ -184,7 +184,7 @@ class LogEventStore(EventStore):
 
     def submit(self, block: bytes | bytearray | memoryview) -> Future[Ack]:
         """See :meth:`EventStore.submit`. ``block`` must not change afterwards."""
-        if self._closed:
+        if self._ended.is_set():
             raise UnavailableError("the event store is closed")
         header = read_header(block)
         return self._writer.submit(wrap(block, header=header))
@@ -287,7 +287,7 @@ class LogEventStore(EventStore):
         """A snapshot; when the engine stumbles over a part whose bytes are wrong, that part is set aside and the caller is told to ask again."""
         import duckdb
 
-        if self._closed:
+        if self._ended.is_set():
             raise UnavailableError("the event store is closed")
         with self._live.snapshot() as snapshot:
             try:
@@ -397,20 +397,20 @@ class LogEventStore(EventStore):
             OSError, duckdb.Error: the round ended early; nothing is lost, the next one begins again.
         """
         with self._round:
-            while self._writer.closed_segments and not self._closed:
+            while self._writer.closed_segments and not self._ended.is_set():
                 self._maintenance.seal(self._writer.closed_segments[0])
                 self._writer.closed_segments.popleft()
-            while not self._closed and self._maintenance.compact():
+            while not self._ended.is_set() and self._maintenance.compact():
                 pass
             self._maintenance.retain()
 
     def _maintain_always(self) -> None:
         import duckdb
 
-        while not self._closed:
+        while not self._ended.is_set():
             self._wake.wait(self._options.maintenance_s)
             self._wake.clear()
-            if self._closed:
+            if self._ended.is_set():
                 return
             try:
                 self.maintain()
@@ -418,7 +418,7 @@ class LogEventStore(EventStore):
                 self._failures += 1
                 self._last_failure = f"{type(error).__name__}: {error}"[:500]
                 # Not again at once: a full disk does not get better by trying.
-                if not self._closed:
+                if not self._ended.is_set():
                     time.sleep(min(1.0, self._options.maintenance_s))
 
     def verify(self) -> list[str]:
@@ -471,9 +471,9 @@ class LogEventStore(EventStore):
 
     def close(self) -> None:
         """See :meth:`EventStore.close`."""
-        if self._closed:
+        if self._ended.is_set():
             return
-        self._closed = True
+        self._ended.set()
         self._wake.set()
         self._writer.close()
         if self._maintainer is not None:

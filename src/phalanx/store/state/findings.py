@@ -63,6 +63,7 @@ __all__ = [
     "rules_near",
     "save_undo",
     "seen_detections",
+    "stopped",
     "take_undo",
     "update_finding",
 ]
@@ -452,6 +453,16 @@ def open_by_rule(connection: Connection) -> dict[str, int]:
         .group_by(findings.c.rule)
     )
     return {str(row[0]): int(row[1]) for row in rows}
+
+
+def stopped(connection: Connection) -> tuple[int, int, int | None]:
+    """``(stopped, of these proven, time of the last stop)``."""
+    rows = connection.execute(
+        select(findings.c.stopped, func.count()).where(findings.c.stopped != "no").group_by(findings.c.stopped)
+    )
+    counts = {str(row[0]): int(row[1]) for row in rows}
+    last = connection.execute(select(func.max(history.c.ts_ns)).where(history.c.what == "stopped")).scalar()
+    return sum(counts.values()), counts.get("proven", 0), last
 
 
 def save_undo(connection: Connection, identifier: str, *, actor: str, now_ns: int, body: bytes) -> None:
