@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import re
 import struct
@@ -53,13 +54,13 @@ def read_batch(block: bytes) -> tuple[BatchHeader, list[dict[str, Any]], list[di
             ends = struct.unpack(f"<{count + 1}i", buffer(column.offsets))
             assert ends[0] == 0
             assert ends[-1] == len(data)
-            values = [data[a:b].decode("utf-8") for a, b in zip(ends, ends[1:], strict=False)]
+            values = [data[a:b].decode("utf-8") for a, b in itertools.pairwise(ends)]
         elif kind == "texts":
             lists = struct.unpack(f"<{count + 1}i", buffer(column.list_offsets))
             ends = struct.unpack(f"<{lists[-1] + 1}i", buffer(column.offsets))
             assert ends[-1] == len(data)
-            items = [data[a:b].decode("utf-8") for a, b in zip(ends, ends[1:], strict=False)]
-            values = [tuple(items[a:b]) for a, b in zip(lists, lists[1:], strict=False)]
+            items = [data[a:b].decode("utf-8") for a, b in itertools.pairwise(ends)]
+            values = [tuple(items[a:b]) for a, b in itertools.pairwise(lists)]
         else:
             values = list(struct.unpack(f"<{count}{_FORMATS[kind]}", data))
         for index, value in enumerate(values):
