@@ -10,6 +10,7 @@ from litestar.params import Parameter
 
 from phalanx.api.access import agent_only
 from phalanx.errors import CorruptError
+from phalanx.model.report import CommandResult
 from phalanx.services.hub import Services
 from phalanx.services.ingest import MAX_REPORT_BYTES
 from phalanx.store.events.wrap import MAX_BATCH_BYTES
@@ -49,6 +50,19 @@ async def rules(services: Services, version: Annotated[str, Parameter(max_length
     return Response(b"", status_code=204) if bundle is None else _json(bundle)
 
 
+@get("/agent/v1/commands", opt=agent_only(), include_in_schema=False)
+async def commands(services: Services, agent: Annotated[str, Parameter(max_length=64)]) -> Response[bytes]:
+    """What somebody asked this agent to do; 204 when nothing within the long poll."""
+    command = await services.simulate.next_command(agent, LONG_POLL_S)
+    return Response(b"", status_code=204) if command is None else _json(command)
+
+
+@post("/agent/v1/results", opt=agent_only(), include_in_schema=False, status_code=204)
+async def results(services: Services, data: CommandResult, agent: Annotated[str, Parameter(max_length=64)]) -> None:
+    """One part of a command was done, or could not be."""
+    await services.simulate.performed(agent, data)
+
+
 class _RefusedError(CorruptError):
     """Bytes that will not become better by sending them again."""
 
@@ -59,5 +73,5 @@ def _refused(error: CorruptError) -> CorruptError:
     return _RefusedError(error.message, hint=error.hint)
 
 
-AGENT_ROUTES = (take_batch, take_report, rules)
+AGENT_ROUTES = (take_batch, take_report, rules, commands, results)
 """Registered by the application."""

@@ -9,7 +9,7 @@ from phalanx.model.detection import Detection
 from phalanx.model.event import Loss
 from phalanx.model.process import Process
 
-__all__ = ["Acknowledgement", "AgentStatus", "Feature", "LossCount", "Report", "RuleBundle", "RuleCost"]
+__all__ = ["Acknowledgement", "AgentStatus", "Command", "CommandResult", "Feature", "LossCount", "Report", "RuleBundle", "RuleCost"]
 
 
 class Feature(Struct, frozen=True, kw_only=True):
@@ -109,3 +109,27 @@ class RuleBundle(Struct, frozen=True, kw_only=True):
     """``(name, YAML)`` in load order."""
     disabled: tuple[str, ...] = ()
     """Ids (or names) of rules that are switched off."""
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """Answer of ``GET /agent/v1/commands``: what somebody asked this agent to do."""
+
+    id: str
+    what: str
+    """``simulate``."""
+    arguments: tuple[str, ...] = ()
+    """Ids of simulations, to be performed one after another."""
+
+
+class CommandResult(Struct, frozen=True, kw_only=True):
+    """Body of ``POST /agent/v1/results``: one part of a command was done, or could not be."""
+
+    command: str
+    step: str = ""
+    """The argument that this speaks of; empty when it only says that the command has ended."""
+    ts_ns: int = 0
+    """When the act began, UTC ns."""
+    error: str = ""
+    """Why it could not be done; empty when it was."""
+    last: bool = False
+    """True when nothing more follows for this command."""

@@ -60,6 +60,10 @@ class Subscription(Generic[T]):
         self._ready.clear()
         return items
 
+    async def wait(self) -> None:
+        """Until something waits to be taken, or the broadcast ends."""
+        await self._ready.wait()
+
     async def batches(self) -> AsyncIterator[list[Numbered[T]]]:
         """What comes, in batches at least :data:`UPDATE_INTERVAL_S` apart, until the broadcast ends."""
         last = 0.0

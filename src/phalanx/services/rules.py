@@ -96,6 +96,16 @@ class Rules:
                 await asyncio.wait_for(self._changed.wait(), seconds)
         return None if self._bundle.version == version else self._bundle
 
+    @property
+    def version(self) -> str:
+        """Version of the rule set in force."""
+        return self._bundle.version
+
+    @property
+    def index(self) -> dict[str, dict[str, Any]]:
+        """Rule (by id and by name) → its mapping as written."""
+        return self._index
+
     def text_of(self, rule: str) -> RuleText:
         """What findings say of a rule."""
         return rule_text(self._index, rule)

@@ -81,20 +81,29 @@ def open_services(directory: Path, options: ServiceOptions, *, clock: Clock = ti
     events = Events(events_store, state)
     rules = Rules(state, events, rules_dir=options.rules_dir)
     findings = Findings(state, rule_text=rules.text_of, sightings=options.sightings)
+    health = Health(
+        state,
+        events_store,
+        presence,
+        rules_version=lambda: rules.version,
+        dropped=lambda: {"findings' live streams": findings.updates.dropped},
+        directory=directory,
+        silent_after_s=options.silent_after_s,
+    )
     return Services(
         accounts=Accounts(
             state, idle_s=options.session_idle_s, lifetime_s=options.session_lifetime_s, attempts=options.login_attempts
         ),
         audit=Audit(state),
-        estate=Estate(),
+        estate=Estate(state, presence),
         events=events,
         findings=findings,
-        health=Health(),
+        health=health,
         ingest=Ingest(state, events_store, events, findings, presence),
-        overview=Overview(),
+        overview=Overview(state, events, findings, health),
         rules=rules,
-        settings=Settings(),
-        simulate=Simulate(),
+        settings=Settings(state, findings, base_url=options.base_url),
+        simulate=Simulate(state, presence, index=lambda: rules.index),
         state=state,
         event_store=events_store,
         keep_s=options.events_keep_s,

@@ -49,6 +49,7 @@ __all__ = [
     "drop_detections",
     "expired",
     "facet",
+    "first_detection",
     "findings_of_event",
     "history_of",
     "insert_finding",
@@ -479,6 +480,17 @@ def take_undo(connection: Connection, identifier: str, *, actor: str, since_ns: 
         delete(undos).where((undos.c.created_ns < since_ns) | (undos.c.id == identifier) & (undos.c.actor == actor))
     )
     return body
+
+
+def first_detection(connection: Connection, rule: str, *, since_ns: int, until_ns: int) -> DetectionRow | None:
+    """The first detection of a rule in a time; None when there is none."""
+    row = connection.execute(
+        select(detections)
+        .where(detections.c.rule == rule, detections.c.ts_ns >= since_ns, detections.c.ts_ns <= until_ns)
+        .order_by(detections.c.ts_ns)
+        .limit(1)
+    ).first()
+    return None if row is None else DetectionRow(**row._mapping)
 
 
 def drop_detections(connection: Connection, *, before_ns: int) -> int:
