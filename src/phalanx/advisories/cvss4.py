@@ -44,7 +44,11 @@ _TENTHS: Final = tuple(
 )
 
 # The worst vectors of each level of each equivalence class (specification, tables 24 to 29).
-_WORST_1: Final = (("AV:N/PR:N/UI:N",), ("AV:A/PR:N/UI:N", "AV:N/PR:L/UI:N", "AV:N/PR:N/UI:P"), ("AV:P/PR:N/UI:N", "AV:A/PR:L/UI:P"))
+_WORST_1: Final = (
+    ("AV:N/PR:N/UI:N",),
+    ("AV:A/PR:N/UI:N", "AV:N/PR:L/UI:N", "AV:N/PR:N/UI:P"),
+    ("AV:P/PR:N/UI:N", "AV:A/PR:L/UI:P"),
+)
 _WORST_2: Final = (("AC:L/AT:N",), ("AC:H/AT:N", "AC:L/AT:P"))
 _WORST_36: Final = {
     (0, 0): ("VC:H/VI:H/VA:H/CR:H/IR:H/AR:H",),
@@ -109,7 +113,11 @@ def score4(fields: dict[str, str]) -> float:
     )
     steps = _steps(v, _WORST_1[eq1], _WORST_2[eq2], _WORST_36[eq3, eq6], _WORST_4[eq4])
     depths = (_DEPTH_1[eq1], _DEPTH_2[eq2], _DEPTH_36[eq3, eq6], _DEPTH_4[eq4])
-    shares = [(here - below) * step / depth for below, step, depth in zip(lower, steps, depths, strict=True) if below is not None]
+    shares = [
+        (here - below) * step / depth
+        for below, step, depth in zip(lower, steps, depths, strict=True)
+        if below is not None
+    ]
     existing = len(shares) + (eq5 < 2)  # EQ5 counts as a class whose distance is always 0
     made = here - (sum(shares) / existing if existing else 0.0)
     return max(0.0, min(10.0, int(made * 10 + 0.5 + 1e-6) / 10))
@@ -125,7 +133,10 @@ def _steps(values: dict[str, str], *classes: tuple[str, ...]) -> tuple[int, ...]
     for choice in product(*classes):
         sums = []
         for part in choice:
-            distances = [_LEVELS[metric][values[metric]] - _LEVELS[metric][worst] for metric, worst in (pair.split(":") for pair in part.split("/"))]
+            distances = [
+                _LEVELS[metric][values[metric]] - _LEVELS[metric][worst]
+                for metric, worst in (pair.split(":") for pair in part.split("/"))
+            ]
             if min(distances) < 0:
                 break
             sums.append(sum(distances))

@@ -149,12 +149,13 @@ class Database:
 
     def packages_like(self, part: str, limit: int = 50) -> list[tuple[str, str]]:
         """(ecosystem, name) of packages whose name holds ``part``, in any case; at most ``limit``."""
-        pattern = "%" + part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        place = "instr(k, char(0))"
         rows = self._connection.execute(
-            "SELECT k FROM package WHERE k LIKE ? ESCAPE '\\' LIMIT ?", (f"%\0{pattern}", limit * 2)
+            f"SELECT k FROM package WHERE instr(lower(substr(k, {place} + 1)), lower(?)) AND substr(k, 1, 15) <> 'maven-artifact' || char(0) LIMIT ?",  # noqa: S608
+            (part, limit),
         )
-        found = [tuple(row[0].split("\0", 1)) for row in rows]
-        return [(eco, name) for eco, name in found if eco != "maven-artifact"][:limit]
+        found = [row[0].split("\0", 1) for row in rows]
+        return [(ecosystem, name) for ecosystem, name in found]
 
     def ecosystems(self) -> dict[str, int]:
         """Ecosystems and how many packages each has."""

@@ -20,7 +20,9 @@ V4_MORE = {"E": "XAPU", "CR": "XHML", "IR": "XHML", "AR": "XHML", "MSI": "XSHLN"
 
 def test_every_version_2_vector_scores_as_the_calculator_says() -> None:
     for values in itertools.product("LAN", "HML", "MSN", "NPC", "NPC", "NPC"):
-        vector = "/".join(f"{name}:{value}" for name, value in zip(("AV", "AC", "Au", "C", "I", "A"), values, strict=True))
+        vector = "/".join(
+            f"{name}:{value}" for name, value in zip(("AV", "AC", "Au", "C", "I", "A"), values, strict=True)
+        )
         assert base_score(vector) == float(cvss.CVSS2(vector).base_score), vector
 
 
@@ -40,7 +42,10 @@ def test_version_4_vectors_score_as_the_calculator_says() -> None:
         assert base_score(vector) == float(cvss.CVSS4(vector).base_score), vector
 
 
-@pytest.mark.parametrize("vector", ["", "nonsense", "CVSS:3.1/AV:N", "CVSS:4.0/AV:N", "CVSS:3.1/AV:Z/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "AV:N/AV:N"])
+@pytest.mark.parametrize(
+    "vector",
+    ["", "nonsense", "CVSS:3.1/AV:N", "CVSS:4.0/AV:N", "CVSS:3.1/AV:Z/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "AV:N/AV:N"],
+)
 def test_what_is_no_vector_has_no_score(vector: str) -> None:
     assert base_score(vector) is None
 
