@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from phalanx.app.agent.link import HubLink
 from phalanx.bus.spool import Spool
 from phalanx.errors import CorruptError, LimitError, UnavailableError
 
-__all__ = ["Delivery", "Outbox"]
+__all__ = ["Delivery", "Outbox", "outboxes"]
 
+_BATCH_SPOOL_BYTES: Final = 512 << 20
+_REPORT_SPOOL_BYTES: Final = 64 << 20
 _RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -87,3 +90,22 @@ class Outbox:
         """Close link and spool, after :meth:`run` has returned."""
         self._link.close()
         self.spool.close()
+
+
+def outboxes(state: Path, socket: Path, complain: Callable[[str], None]) -> tuple[Outbox, Outbox]:
+    """The agent's two: batches of events, and reports, which never wait behind them."""
+    batches = Outbox(
+        Spool(state / "batches", max_bytes=_BATCH_SPOOL_BYTES),
+        HubLink(socket),
+        "/agent/v1/batches",
+        "application/octet-stream",
+        complain,
+    )
+    reports = Outbox(
+        Spool(state / "reports", max_bytes=_REPORT_SPOOL_BYTES),
+        HubLink(socket),
+        "/agent/v1/reports",
+        "application/json",
+        lambda _: None,  # the other one says that the hub is away
+    )
+    return batches, reports

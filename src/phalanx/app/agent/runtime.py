@@ -18,10 +18,9 @@ import msgspec
 
 from phalanx.app.agent.identity import Identity
 from phalanx.app.agent.link import HubLink
-from phalanx.app.agent.outbox import Outbox
+from phalanx.app.agent.outbox import outboxes
 from phalanx.app.agent.ruleset import RuleKeeper, compile_bundle
 from phalanx.app.agent.status import StatusKeeper
-from phalanx.bus.spool import Spool
 from phalanx.detect import Engine
 from phalanx.errors import CorruptError, PhalanxError, UnavailableError
 from phalanx.language import RuleSet
@@ -31,16 +30,16 @@ from phalanx.model.detection import Detection
 from phalanx.model.event import Loss
 from phalanx.model.process import Process
 from phalanx.model.report import AgentStatus, Report, RuleBundle
+from phalanx.model.values import UNKNOWN
+from phalanx.sensors.containers import ContainerDirectory
 from phalanx.sensors.kernel import Harvest, KernelSensor
 
-__all__ = ["AgentRuntime", "batch_id"]
+__all__ = ["AgentRuntime", "alone", "batch_id"]
 
 _POLL_S: Final = 0.01
 _STATUS_EVERY_S: Final = 5.0
 _PROCESSES_EVERY_S: Final = 30.0
 _RULES_RETRY_S: Final = 2.0
-_BATCH_SPOOL_BYTES: Final = 512 << 20
-_REPORT_SPOOL_BYTES: Final = 64 << 20
 _DETECTIONS_A_REPORT: Final = 200
 """A flood of detections goes out in reports of this size, so that none is larger than the hub takes."""
 
@@ -54,28 +53,15 @@ class AgentRuntime:
         self._stopping = threading.Event()
         self._encoder = msgspec.json.Encoder()
         self._keeper = RuleKeeper(state)
-        self._arrived: queue.Queue[Container] = queue.Queue(maxsize=10_000)
         self._offered: queue.Queue[tuple[RuleBundle, RuleSet]] = queue.Queue(maxsize=1)
-        self._batches = Outbox(
-            Spool(state / "batches", max_bytes=_BATCH_SPOOL_BYTES),
-            HubLink(socket),
-            "/agent/v1/batches",
-            "application/octet-stream",
-            say,
-        )
-        self._reports = Outbox(
-            Spool(state / "reports", max_bytes=_REPORT_SPOOL_BYTES),
-            HubLink(socket),
-            "/agent/v1/reports",
-            "application/json",
-            say,
-        )
+        self._batches, self._reports = outboxes(state, socket, say)
         self._rules_link = HubLink(socket)
         bundle = self._keeper.last_good()
         ruleset = compile_bundle(bundle)
         self._status = StatusKeeper(identity, bundle.version)
+        self._containers = ContainerDirectory()
         self._engine = Engine(ruleset)
-        self._sensor = KernelSensor(agent=identity.agent, host=identity.host)
+        self._sensor = KernelSensor(agent=identity.agent, host=identity.host, container=self._containers.lookup)
         self._sensor.set_filter(ruleset.kernel_filter())
 
     def run(self) -> None:
@@ -85,6 +71,7 @@ class AgentRuntime:
             SensorError: the sensor cannot run on this machine.
         """
         self._sensor.start()
+        self._containers.start()
         self._status.features = self._sensor.capabilities()
         threads = [
             threading.Thread(target=self._batches.run, name="deliver-batches"),
@@ -97,6 +84,7 @@ class AgentRuntime:
             self._sense()
         finally:
             self._sensor.close()
+            self._containers.close()
             self._batches.stop()
             self._reports.stop()
             for thread in threads[:2]:
@@ -125,7 +113,7 @@ class AgentRuntime:
                 processes = None
                 if now >= next_processes:
                     next_processes = now + _PROCESSES_EVERY_S
-                    processes = self._sensor.processes()
+                    processes = self._living()
                 self._report([], [], status=self._status_now(), processes=processes)
 
     def _evaluate(self, harvest: Harvest) -> list[Detection]:
@@ -133,10 +121,8 @@ class AgentRuntime:
         detections: list[Detection] = []
         for event in harvest.candidates:
             detections += self._engine.feed(event)
-        facts: list[Container] = []
-        while not self._arrived.empty():
-            container = self._arrived.get_nowait()
-            facts.append(container)
+        facts = self._containers.changes()
+        for container in facts:
             detections += self._engine.facts_arrived(container)
         if facts:
             self._report([], [], facts=facts)
@@ -145,6 +131,15 @@ class AgentRuntime:
         if harvest.candidates:
             self._status.decided(now_ns - harvest.candidates[0].ts_ns, len(harvest.candidates))
         return detections
+
+    def _living(self) -> list[Process]:
+        """What lives, without parents (``ppid`` tells them); containers in which nothing lives any more have ended."""
+        processes = self._sensor.processes()
+        inhabited = {process.container_id for process in processes}
+        for container in self._containers.known():
+            if container.id not in inhabited:
+                self._containers.ended(container.id)
+        return alone(processes)
 
     def _take_rules(self) -> None:
         """Put a rule set that was offered in force: between two events, so that each is seen by exactly one set."""
@@ -209,6 +204,11 @@ class AgentRuntime:
                 self._say(f"the hub's rule set {bundle.version[:12]} is not in force: {error}")
                 continue
             self._offered.put((bundle, ruleset))
+
+
+def alone(processes: Sequence[Process]) -> list[Process]:
+    """The processes without their parents: a snapshot holds each of them once already."""
+    return [msgspec.structs.replace(process, parent=UNKNOWN) for process in processes]
 
 
 def batch_id(batch: bytes) -> str:
