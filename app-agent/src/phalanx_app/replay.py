@@ -11,6 +11,7 @@ import base64
 import binascii
 import http.client
 import json
+import re
 import secrets
 import time
 import urllib.parse
@@ -24,6 +25,7 @@ from .structure import payloads
 from .verify import sign
 
 TIMEOUT_SECONDS = 20
+_TOKEN = re.compile(r"[\w.~+/=%:-]*\Z")
 _HOP = frozenset({"host", "content-length", "connection", "transfer-encoding", "cookie", "x-phalanx-verify"})
 
 
@@ -54,15 +56,18 @@ class Shape:
             self.body = _replaced(self.body.decode("utf-8", "replace"), name, payload).encode()
             self.content_type = "application/x-www-form-urlencoded"
         elif kind == "body":
-            self.body = payload.encode() if payload != old else self.body
+            if payload != old:
+                self.body = self._whole_body(payload)
         elif kind == "json":
             try:
                 document = json.loads(self.body)
             except ValueError:
                 return False
-            self.body = json.dumps(_set(document, name.split("."), payload)).encode()
+            self.body = json.dumps(_set(document, name.split(".") if name else [], payload)).encode()
         elif kind == "cookie":
-            self.cookies[name] = urllib.parse.quote(payload) if any(one in payload for one in ';,\r\n"') else payload
+            if "\r" in payload or "\n" in payload:
+                return False
+            self.cookies[name] = payload if _TOKEN.match(payload) else '"' + payload.replace("\\", "\\\\").replace('"', '\\"') + '"'
         elif kind == "header":
             if "\r" in payload or "\n" in payload:
                 return False
@@ -78,6 +83,23 @@ class Shape:
             return False
         return True
 
+    def _whole_body(self, payload: str) -> bytes:
+        if "json" in self.content_type:
+            try:
+                return json.dumps(_everywhere(json.loads(self.body), payload)).encode()
+            except ValueError:
+                return payload.encode()
+        return payload.encode()
+
+
+def _everywhere(document: Any, payload: str) -> Any:
+    """A document with the payload in the place of every text."""
+    if isinstance(document, dict):
+        return {key: _everywhere(one, payload) for key, one in document.items()}
+    if isinstance(document, list):
+        return [_everywhere(one, payload) for one in document]
+    return payload if isinstance(document, str) else document
+
 
 def _replaced(query: str, name: str, payload: str) -> str:
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
@@ -87,15 +109,12 @@ def _replaced(query: str, name: str, payload: str) -> str:
 
 
 def _set(document: Any, path: list[str], payload: str) -> Any:
-    if not path or path == [""]:
-        return payload
+    """A document with the payload at `path`; a list takes it in every text member."""
     if isinstance(document, list):
-        return [_set(one, path, payload) if isinstance(one, (dict, list)) else payload for one in document]
-    if isinstance(document, dict) and path[0] in document:
-        rest = path[1:]
-        inner = document[path[0]]
-        document[path[0]] = _set(inner, rest, payload) if rest or isinstance(inner, list) else payload
-    return document
+        return [_set(one, path, payload) for one in document]
+    if isinstance(document, dict) and path:
+        return {key: _set(one, path[1:], payload) if key == path[0] else one for key, one in document.items()}
+    return payload if isinstance(document, str) else document
 
 
 def attempts(finding: dict[str, Any], marker: str, callback: str) -> list[tuple[str, str]]:

@@ -79,7 +79,11 @@ class Request:
         if not value or not isinstance(value, (str, bytes, bytearray)):
             return value
         if self.table.has(value):
-            return value
+            # A member that a parser took out of the body gets its own name, which tells a person more than "body".
+            ranges = self.table.ranges(value)
+            if kind != "json" or self.sources[ranges[0][2]][0] != "body":
+                return value
+            value = taint.core.copy(value)
         known = self.values.get(value) if not isinstance(value, bytearray) else None
         if known is not None and type(known[1]) is type(value) and self.sources[known[0]][:2] == (kind, name):
             return known[1]

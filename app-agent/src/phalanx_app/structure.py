@@ -124,7 +124,7 @@ def template(text: str, ranges: Sequence[Range], marker: str) -> str:
 
 def entity(text: str, ranges: Sequence[Range], marker: str) -> str:
     """A document type of the input's own."""
-    return "the parser was given an entity of the input" if f"<!ENTITY {marker}" in text else ""
+    return "the parser was given an entity of the input" if f"<!entity {marker}" in text.lower() else ""
 
 
 def operator(text: str, ranges: Sequence[Range], marker: str) -> str:
@@ -139,7 +139,7 @@ def pattern(text: str, ranges: Sequence[Range], marker: str) -> str:
 
 def reached(text: str, ranges: Sequence[Range], marker: str) -> str:
     """For sinks where arriving is the harm."""
-    return "the input decides what is read" if ranges[0][0] == 0 else ""
+    return "the input is part of what is read"
 
 
 def anywhere(text: str, ranges: Sequence[Range], marker: str) -> str:
@@ -172,7 +172,9 @@ READERS: dict[str, Callable[[str, Sequence[Range], str], str]] = {
 def changed(rule: str, value: Any, ranges: Sequence[Range], marker: str) -> str:
     """What the marker did to the structure at the sink of `rule`; empty when it stayed data."""
     text = value if isinstance(value, str) else bytes(value).decode("latin-1") if isinstance(value, (bytes, bytearray)) else str(value)
-    return READERS[rule](text, ranges, marker)
+    # The way may have changed the case of letters; markers are lower-case.
+    lowered = text.lower()
+    return READERS[rule](lowered if len(lowered) == len(text) else text, ranges, marker)
 
 
 def payloads(rule: str, marker: str, value: str, callback: str) -> list[str]:
@@ -196,7 +198,7 @@ def payloads(rule: str, marker: str, value: str, callback: str) -> list[str]:
         "xpath-injection": [f"{value}' or {marker} or '", f'{value}" or {marker} or "', f"{value} or {marker}"],
         "ldap-injection": [f"{value})({marker}=*", f"*)({marker}=*)"],
         "nosql-injection": [marker, f"'; {marker}; '"],
-        "open-redirect": [f"https://{marker}.invalid/", f"//{marker}.invalid/"],
+        "open-redirect": [f"https://{marker}.invalid/", f"//{marker}.invalid/", f"{marker}.invalid"],
         "header-injection": [f"{value}\r\n{marker}: 1"],
         "cross-site-scripting": [f"{value}<{marker}>", f'"><{marker}>'],
         "log-injection": [f"{value}\n{marker}"],

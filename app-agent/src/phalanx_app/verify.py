@@ -50,7 +50,7 @@ class Verification:
 
     def _arrived(self, value: Any, ranges: Any) -> bool:
         marker: Any = self.marker.encode() if isinstance(value, (bytes, bytearray)) else self.marker
-        return isinstance(value, (str, bytes, bytearray)) and any(marker in value[low:high] for low, high, _, _ in ranges)
+        return isinstance(value, (str, bytes, bytearray)) and any(marker in value[low:high].lower() for low, high, _, _ in ranges)
 
     def saw(self, rule: str) -> None:
         """A flaw of a rule without taint was reported while this request ran."""

@@ -15,11 +15,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from phalanx.api.accounts import ACCOUNT_ROUTES
 from phalanx.api.agent import AGENT_ROUTES
+from phalanx.api.estate import ESTATE_ROUTES
+from phalanx.api.events import EVENT_ROUTES
 from phalanx.api.findings import FINDING_ROUTES
+from phalanx.api.rules import RULE_ROUTES
 from phalanx.api.system import SYSTEM_ROUTES
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Any, ...]] = (*AGENT_ROUTES, *FINDING_ROUTES, *SYSTEM_ROUTES)
+ROUTES: Final[tuple[Any, ...]] = (
+    *AGENT_ROUTES,
+    *FINDING_ROUTES,
+    *EVENT_ROUTES,
+    *RULE_ROUTES,
+    *ESTATE_ROUTES,
+    *ACCOUNT_ROUTES,
+    *SYSTEM_ROUTES,
+)
 """Every route of the API; the application mounts them beside the console's."""

@@ -30,6 +30,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from phalanx.api import ROUTES
 from phalanx.api.access import actor_of, check_routes, guard, open_to_all, page_session
 from phalanx.api.findings import finding_filter
+from phalanx.api.idempotency import IdempotencyLayer
 from phalanx.api.peer import PeerProtocol
 from phalanx.api.problems import respond
 from phalanx.api.security import SecurityLayer
@@ -104,7 +105,8 @@ def _wired(config: HubConfig, services: Services) -> Application:
     )
     list(check_routes(litestar))
     hosts = {"localhost", "127.0.0.1", "::1", config.host.lower(), *(name.lower() for name in config.allowed_hosts)}
-    asgi = SecurityLayer(litestar, services.accounts, hosts=frozenset(hosts), tls=config.tls)
+    inner = IdempotencyLayer(litestar, services.state)
+    asgi = SecurityLayer(inner, services.accounts, hosts=frozenset(hosts), tls=config.tls)
     return Application(asgi=asgi, litestar=litestar, services=services, config=config)
 
 

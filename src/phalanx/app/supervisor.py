@@ -32,6 +32,7 @@ _LONGEST_DELAY_S: Final = 30.0
 _STEADY_S: Final = 60.0
 _GRACE_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.2
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TERM", "NO_COLOR", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 @dataclass(kw_only=True)
@@ -81,11 +82,7 @@ class Supervisor:
         self.children = self._children(options, hub_user)
 
     def _children(self, options: tuple[str, ...], hub_user: str) -> tuple[Child, ...]:
-        base = {
-            key: os.environ[key]
-            for key in ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TERM", "NO_COLOR")
-            if key in os.environ
-        }
+        base = {key: os.environ[key] for key in _INHERITED if key in os.environ}
         base["PYTHONUNBUFFERED"] = "1"
         root = os.geteuid() == 0
         places = ("--state-dir", str(self._state), "--socket", str(self._run / "hub.sock"))

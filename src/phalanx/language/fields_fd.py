@@ -9,10 +9,7 @@ from phalanx.language.fields import Field, FieldType, Getter, Need
 from phalanx.model.event import Event
 from phalanx.model.process import Descriptor, Process
 
-__all__ = ["FD_KINDS", "FIELDS", "TYPES", "directory_of", "filename_of"]
-
-FD_KINDS: Final = ("open", "connect", "accept", "bind", "listen", "socket", "send", "dup", "memfd", "chmod", "module", "namespace")
-"""Kinds of events that are about a descriptor."""
+__all__ = ["FIELDS", "TYPES", "directory_of", "filename_of"]
 
 TYPES: Final = {
     "f": "file",
@@ -96,11 +93,11 @@ def _chained(read: Callable[[Descriptor], Any]) -> Getter:
 
 
 def _own(name: str, type_: FieldType, doc: str, attribute: str) -> Field:
-    return Field(name=name, type=type_, doc=doc, kinds=FD_KINDS, access=("fd", attribute), columns=(f"fd_{attribute}",))
+    return Field(name=name, type=type_, doc=doc, access=("fd", attribute), columns=(f"fd_{attribute}",))
 
 
 def _derived(name: str, type_: FieldType, doc: str, get: Getter, *columns: str, **more: Any) -> Field:
-    return Field(name=name, type=type_, doc=doc, kinds=FD_KINDS, get=get, columns=columns, **more)
+    return Field(name=name, type=type_, doc=doc, get=get, columns=columns, **more)
 
 
 def _unfilled(name: str, type_: FieldType, doc: str, **more: Any) -> Field:
@@ -140,8 +137,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     *(_unfilled(f"fd.{end}proto", "text", "Name of the service by its port; write the port.") for end in ("", "c", "s", "l", "r")),
     _derived("fd.net", "net", "Network of either end.", _either("cip", "sip"), "fd_cip", "fd_sip", multi="either"),
-    Field(name="fd.cnet", type="net", doc="Network of the client.", kinds=FD_KINDS, access=("fd", "cip"), columns=("fd_cip",)),
-    Field(name="fd.snet", type="net", doc="Network of the server.", kinds=FD_KINDS, access=("fd", "sip"), columns=("fd_sip",)),
+    Field(name="fd.cnet", type="net", doc="Network of the client.", access=("fd", "cip"), columns=("fd_cip",)),
+    Field(name="fd.snet", type="net", doc="Network of the server.", access=("fd", "sip"), columns=("fd_sip",)),
     _derived("fd.lnet", "net", "Network of this end.", _of(_local("cip", "sip")), *_LOCAL),
     _derived("fd.rnet", "net", "Network of the other end.", _of(_remote("cip", "sip")), *_LOCAL),
     _own("fd.connected", "bool", "A connection stands.", "connected"),

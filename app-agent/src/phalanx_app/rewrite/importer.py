@@ -27,6 +27,7 @@ GLUE = frozenset(
         "django.template.base",
         "django.template.defaultfilters",
         "django.utils.html",
+        "django.utils.safestring",
         "django.utils.text",
     }
 )

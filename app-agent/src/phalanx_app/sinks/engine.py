@@ -45,6 +45,29 @@ def app_frame(limit: int = 120) -> FrameType | None:
     return None
 
 
+def _handed_over(request: Request, value: Any) -> tuple[str, int, str] | None:
+    """Where first-party code last touched a value that a worker thread uses: the application gave the sink itself to the pool.
+
+    None when a library's frame is on the stack: then the use is the library's own.
+    """
+    agent = runtime.RUNTIME
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if "site-packages" in name or name in _ENTRIES:
+            return None
+        frame = frame.f_back
+    number = request.table.step(value)
+    for _ in range(100):
+        if number < 0 or agent is None:
+            return None
+        _, code, lasti, first, _, _, _ = request.table.step_at(number)
+        if code is not None and agent.scope.has(code.co_filename):
+            return code.co_filename, flow.line_of(code, lasti), getattr(code, "co_qualname", code.co_name)
+        number = first
+    return None
+
+
 def direct_frame() -> FrameType | None:
     """The frame that called into the agent's wrapper when it is first-party, else None: libraries' own uses are not the application's."""
     scope = runtime.RUNTIME.scope if runtime.RUNTIME is not None else None
@@ -125,9 +148,13 @@ def report(
     request: Request | None = table.owner if table is not None else None
     if location is None:
         frame = frame if frame is not None else app_frame()
-        if frame is None:
-            return
-        location = (frame.f_code.co_filename, frame.f_lineno, getattr(frame.f_code, "co_qualname", frame.f_code.co_name))
+        if frame is not None:
+            location = (frame.f_code.co_filename, frame.f_lineno, getattr(frame.f_code, "co_qualname", frame.f_code.co_name))
+        else:
+            handed = _handed_over(request, value) if ranges is not None and request is not None else None
+            if handed is None:
+                return
+            location = handed
     path, line, function = location
     short = agent.scope.short(path) if path else ""
     source = ("", "", "")
@@ -136,7 +163,8 @@ def report(
         source = request.sources[number] if 0 <= number < len(request.sources) else source
         if source[0] == "database" and rule not in _SECOND_ORDER:
             return
-    key = (rule, sink, short, line, source[0], source[1], once or detail)
+    # The outermost sink of a line is reported: that `read_text` opens a file further down is the same flaw.
+    key = (rule, short, line, source[0], source[1], once or detail)
     if request is not None:
         if key in request.found or len(request.found) >= MAX_FINDINGS:
             return

@@ -568,6 +568,23 @@ def aiohttp_app(module: ModuleType) -> None:
     patch.wrap(module, "Application._handle", entry)
 
 
+def aiohttp_routes(module: ModuleType) -> None:
+    """`aiohttp.web_urldispatcher`: the template of the matched route."""
+
+    def resolved(request: Request, kind: str, match: Any) -> Any:
+        route = getattr(match, "route", None)
+        resource = getattr(route, "resource", None)
+        if resource is not None:
+            request.route = str(resource.canonical)
+        code = getattr(getattr(match, "handler", None), "__code__", None)
+        agent = runtime.RUNTIME
+        if code is not None and agent is not None:
+            request.handler = f"{agent.scope.short(code.co_filename)}:{code.co_firstlineno}"
+        return match
+
+    patch.wrap(module, "UrlDispatcher.resolve", after_async("", resolved))
+
+
 def aiohttp_request(module: ModuleType) -> None:
     """`aiohttp.web_request`"""
     kind: Any = module.BaseRequest  # type: ignore[attr-defined]
@@ -616,13 +633,10 @@ def _multidict(request: Request, kind: str, value: Any) -> Any:
 
 
 def deep_mapping(request: Request, kind: str, value: Any) -> Any:
-    """Path values of aiohttp; the route's template is known here too."""
+    """Path values of aiohttp."""
     for name in list(value):
         if isinstance(value[name], str):
             dict.__setitem__(value, name, request.taint(value[name], kind, name))
-    resource = getattr(getattr(value, "route", None), "resource", None)
-    if resource is not None and not request.route:
-        request.route = str(resource.canonical)
     return value
 
 
@@ -790,6 +804,7 @@ WATCH: dict[str, Callable[[ModuleType], None]] = {
     "starlette.responses": starlette_responses,
     "fastapi.routing": fastapi_routing,
     "aiohttp.web_app": aiohttp_app,
+    "aiohttp.web_urldispatcher": aiohttp_routes,
     "aiohttp.web_request": aiohttp_request,
     "aiohttp.web_response": aiohttp_response,
     "tornado.web": tornado_web,

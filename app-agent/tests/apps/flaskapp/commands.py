@@ -200,7 +200,7 @@ def ldap_base():
 @case("ldap-injection", True, cookies={"uid": "ada"})
 def ldap_keyword():
     connection = directory()
-    wanted = "(uid={0})".format(request.cookies["uid"].replace("x", "y"))
+    wanted = "(uid={0})".format(request.cookies["uid"].replace("#", "-"))
     connection.search(search_base="o=test", search_filter=wanted, attributes=["sn"])
     return jsonify(len(connection.entries))
 

@@ -414,7 +414,8 @@ cdef class StateDecoder:
             above = self.table.find(rec.task.ppid, rec.task.parent_start)
             if above != NULL:
                 self.table.set_parent(s, above.now)
-        self._name(s, old)
+        # in a container, an exec may be the first after the root changed, and with it the files that name users
+        self._name(s, old if s.container != NULL and _on_host(s.container) else NULL)
         e = self.table.put(rec.pid, rec.start, s)
         return NULL if e == NULL else e.now
 
@@ -524,6 +525,10 @@ cdef class StateDecoder:
             while e != NULL:
                 self._link_one(e.now, 0)
                 e = e.next
+
+
+cdef int _on_host(const text* container) noexcept nogil:
+    return container.size == 4 and memcmp(text_bytes(container), b"host", 4) == 0
 
 
 cdef size_t bounded(const char* raw, size_t most) noexcept nogil:

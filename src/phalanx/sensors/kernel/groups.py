@@ -20,6 +20,7 @@ _ID: Final = re.compile(
     r"([0-9a-f]{64})"
     r"(?:\.scope|$|/)"
 )
+_STATES: Final = ("/run/runc", "/run/crun")
 MAX_PATHS: Final = 65536
 
 
@@ -27,11 +28,17 @@ def container_of_cgroup(path: str) -> str:
     """First 12 characters of the id of the container whose cgroup ``path`` is, or :data:`HOST`.
 
     Docker, containerd/CRI, CRI-O and Podman put the 64 digits of the id into the last parts of the path, as a directory or as
-    ``<runtime>-<id>.scope``. The innermost counts: a container in a container has its own.
+    ``<runtime>-<id>.scope``. The innermost counts: a container in a container has its own. An id that runc or crun was given
+    by hand is known by its state directory.
     """
     found = None
     for match in _ID.finditer(path):
         found = match.group(1)
+    if found is None:
+        # runc and crun alone let people choose the id, and their directory is there before the cgroup is
+        name = path.rpartition("/")[2].removesuffix(".scope").removeprefix("runc-")
+        if name and name not in (".", "..") and any(os.path.isdir(f"{state}/{name}") for state in _STATES):
+            found = name
     return found[:12] if found is not None else HOST
 
 

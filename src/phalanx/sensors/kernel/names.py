@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from phalanx.sensors.kernel.groups import HOST
 from phalanx.text import hostile
 
 __all__ = ["ABSENT", "Names", "Passwd"]
@@ -66,7 +67,9 @@ class Names:
         now = time.monotonic()
         if known is not None and now - known.read_at < REFRESH_S:
             return known
-        root = "/" if container == "host" else f"/proc/{pid}/root"
+        root = "/" if container == HOST else f"/proc/{pid}/root"
+        if container != HOST and _same_root(root):
+            return self._passwd(HOST, pid)  # on its way into the container: it still sees the host's files
         users, groups = read_beneath(root, "etc/passwd"), read_beneath(root, "etc/group")
         if users is None and known is not None:
             return known  # this process is gone; what another of its container had still holds
@@ -83,8 +86,16 @@ class Names:
         user, home, shell = passwd.users.get(uid, (ABSENT, ABSENT, ABSENT))
         login = ABSENT
         if loginuid >= 0:
-            login = self._passwd("host", 1).users.get(loginuid, (ABSENT,))[0]
+            login = self._passwd(HOST, 1).users.get(loginuid, (ABSENT,))[0]
         return user, home, shell, passwd.groups.get(gid, ABSENT), login
+
+
+def _same_root(root: str) -> bool:
+    """True when ``root`` is the directory that this process has for its own."""
+    try:
+        return os.path.samefile(root, "/")
+    except OSError:
+        return False
 
 
 def read_beneath(root: str, path: str) -> bytes | None:

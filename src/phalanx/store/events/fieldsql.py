@@ -303,7 +303,7 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "container.name": lambda _: _container_name(),
     "container.image": lambda _: _told("container_image"),
     "container.type": lambda _: _told("container_runtime"),
-    "container.duration": lambda _: _made("greatest(0, ts_ns - container_start_ns)", "ts_ns", "container_start_ns"),
+    "container.duration": lambda _: _made("(CASE WHEN ts_ns > container_start_ns THEN ts_ns - container_start_ns WHEN container_start_ns IS NOT NULL THEN 0 END)", "ts_ns", "container_start_ns"),
     "container.mount": _mount,
     "container.mount.source": _mount,
     "container.mount.dest": _mount,

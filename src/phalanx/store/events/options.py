@@ -24,6 +24,8 @@ class LogOptions(Struct, frozen=True, kw_only=True):
     """When the parts are larger together, the oldest are dropped."""
     queue_bytes: int = 64 * _MIB
     """Batches that wait to be written; ``submit`` waits beyond it."""
+    hot_bytes: int = 384 * _MIB
+    """Segments in memory together; beyond it nothing is written until one is sealed, so the queue fills and senders wait."""
     group_bytes: int = 16 * _MIB
     """Most that is written between two fsyncs."""
     known_batches: int = 262_144

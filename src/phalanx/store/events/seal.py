@@ -28,8 +28,10 @@ MAX_HOURS: Final = 24
 
 MAX_LOSS_NOTES: Final = 10_000
 _ROW_GROUP: Final = 65_536
-_ORDER: Final = "kind, ts_ns, agent, seq"
-_COPY: Final = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE {_ROW_GROUP})"
+_ORDER: Final = "kind, ts_ns"
+_SEAL_LEVEL: Final = 1
+"""Of zstd: a fresh part is written while events come in and is soon compacted."""
+_COMPACT_LEVEL: Final = 3
 
 
 def seal(
@@ -84,18 +86,20 @@ def _seal_hours(
     # With several parts each gets its own copy of the processes, under its own keys.
     key = (lambda column: column) if of == 1 else (lambda column: f"CASE WHEN {column} < 0 THEN {column} ELSE ({number}::BIGINT << 32) | ({column} & 4294967295) END")
     events, processes = parts.names(name)
-    _copy(cursor, f"SELECT * REPLACE ({key('proc')} AS proc) FROM hot_events WHERE {where} ORDER BY {_ORDER}", events)
+    _copy(cursor, f"SELECT * REPLACE ({key('proc')} AS proc) FROM hot_events WHERE {where} ORDER BY {_ORDER}", events, _SEAL_LEVEL)
     _copy(
         cursor,
         f"SELECT * REPLACE ({key('proc')} AS proc, {key('proc_parent')} AS proc_parent) FROM hot_processes ORDER BY proc",
         processes,
+        _SEAL_LEVEL,
     )
     return _describe(cursor, name=name, number=number, events=events, processes=processes, segment=segment.number, of=of, fallback=batches[0].since_ns if batches else 0)
 
 
-def _copy(cursor: duckdb.DuckDBPyConnection, select: str, path: Path) -> None:
+def _copy(cursor: duckdb.DuckDBPyConnection, select: str, path: Path, level: int) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    cursor.execute(f"COPY ({select}) TO {text_literal(str(temporary))} {_COPY}")
+    options = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level}, ROW_GROUP_SIZE {_ROW_GROUP})"
+    cursor.execute(f"COPY ({select}) TO {text_literal(str(temporary))} {options}")
     fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -198,8 +202,8 @@ def compact(
         kinds.update(manifest.kinds)
         replaces.extend(name for name in manifest.replaces if parts.exists(name))
     with engine.cursor() as cursor:
-        _copy(cursor, f"SELECT * FROM read_parquet([{paths['events']}]) ORDER BY {_ORDER}", events)
-        _copy(cursor, f"SELECT * FROM read_parquet([{paths['process']}]) ORDER BY proc", processes)
+        _copy(cursor, f"SELECT * FROM read_parquet([{paths['events']}]) ORDER BY {_ORDER}", events, _COMPACT_LEVEL)
+        _copy(cursor, f"SELECT * FROM read_parquet([{paths['process']}]) ORDER BY proc", processes, _COMPACT_LEVEL)
         manifest = _describe(
             cursor,
             name=name,

@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
@@ -21,6 +22,10 @@ from phalanx.store.events.segment import MessageEncoder, SegmentWriter, segment_
 from phalanx.store.events.wrap import Batch
 
 __all__ = ["HotWriter"]
+
+
+_HELD_BACK_S: Final = 0.02
+"""How long the writer rests when sealing has fallen behind, before it looks again."""
 
 
 class _Waiting(Struct, kw_only=True):
@@ -64,6 +69,7 @@ class HotWriter:
         self.duplicates = 0
         self.refused = 0
         self.syncs = 0
+        self.held_back = 0
         self._encoder = MessageEncoder()
         self._segment: HotSegment | None = None
         self._file: SegmentWriter | None = None
@@ -150,6 +156,9 @@ class HotWriter:
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: self._queue or self._closing or self._rotate_now, timeout=self._patience())
+                while self._queue and self._hot_bytes() > self._options.hot_bytes and not self._closing:
+                    self.held_back += 1
+                    self._lock.wait(_HELD_BACK_S)
                 group: list[_Waiting] = []
                 size = 0
                 while self._queue and (not group or size + self._queue[0].nbytes <= self._options.group_bytes):
@@ -164,6 +173,10 @@ class HotWriter:
             self._rotate_if_due()
             if ending:
                 return
+
+    def _hot_bytes(self) -> int:
+        """Of the segments that wait to be sealed."""
+        return sum(segment.bytes for segment in tuple(self.closed_segments))
 
     def _patience(self) -> float | None:
         segment = self._segment
