@@ -61,7 +61,7 @@ class Outbox:
                 continue
             try:
                 self._link.deliver(self._route, entry.id, entry.payload, self._content_type)
-            except UnavailableError as error:
+            except (UnavailableError, CorruptError) as error:
                 if self._stop.is_set():
                     return  # it stays in the spool for the next start
                 if not self.state.last_error:
@@ -70,7 +70,7 @@ class Outbox:
                 self._stop.wait(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
                 failures += 1
                 continue
-            except (LimitError, CorruptError) as error:
+            except LimitError as error:
                 self.state.refused += 1
                 self._complain(f"a record of {len(entry.payload)} bytes was refused and set aside: {error.message}")
             else:
