@@ -26,7 +26,7 @@ from phalanx.text.hostile import show
 __all__ = ["Accounts", "NewToken", "SessionView", "SignedIn", "TokenView", "UserView"]
 
 
-class UserView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UserView(Struct, frozen=True, kw_only=True):
     """One person."""
 
     name: str

@@ -28,7 +28,7 @@ from phalanx.text.hostile import show
 __all__ = ["ContainerRow", "Estate", "HostRow", "ImageRow", "ProcessDetail", "ProcessRow"]
 
 
-class HostRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HostRow(Struct, frozen=True, kw_only=True):
     """One host."""
 
     name: str
@@ -47,7 +47,7 @@ class HostRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_seen_ns: int
 
 
-class ContainerRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerRow(Struct, frozen=True, kw_only=True):
     """One container, running or gone."""
 
     host: str
@@ -59,7 +59,7 @@ class ContainerRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worst: str = ""
 
 
-class ImageRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageRow(Struct, frozen=True, kw_only=True):
     """One image that containers run or ran."""
 
     image: str
@@ -73,7 +73,7 @@ class ImageRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_seen_ns: int
 
 
-class ProcessRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProcessRow(Struct, frozen=True, kw_only=True):
     """One running process. Text is hostile."""
 
     host: str

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class EventRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventRow(Struct, frozen=True, kw_only=True):
     """One event as a list shows it. All text is observed and hostile."""
 
     id: str

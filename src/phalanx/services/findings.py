@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-class FindingRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FindingRow(Struct, frozen=True, kw_only=True):
     """A finding as a list shows it."""
 
     id: str

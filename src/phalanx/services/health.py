@@ -44,7 +44,7 @@ class KernelFeature(Struct, frozen=True, kw_only=True):
     """Why not, in a sentence with what to do."""
 
 
-class AgentHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AgentHealth(Struct, frozen=True, kw_only=True):
     """One agent."""
 
     agent: str
@@ -80,7 +80,7 @@ class AgentHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True for the recorded attack that is replayed where no sensor can run."""
 
 
-class StoreHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StoreHealth(Struct, frozen=True, kw_only=True):
     """One store of the hub."""
 
     name: str

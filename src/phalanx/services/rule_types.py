@@ -26,7 +26,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     """The text of that line."""
 
 
-class RuleRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RuleRow(Struct, frozen=True, kw_only=True):
     """A rule as a list shows it."""
 
     id: str
@@ -51,7 +51,7 @@ class RuleRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True when a local change (exception, override) applies to it."""
 
 
-class RuleDetail(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RuleDetail(Struct, frozen=True, kw_only=True):
     """One rule, whole."""
 
     row: RuleRow
@@ -121,7 +121,7 @@ class RuleFileView(Struct, frozen=True, kw_only=True):
     rules: int
 
 
-class Draft(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Draft(Struct, frozen=True, kw_only=True):
     """A change that is not in force."""
 
     id: str

@@ -31,7 +31,7 @@ from phalanx.text.hostile import show
 __all__ = ["Channel", "ChannelView", "Delivery", "Settings"]
 
 
-class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Channel(Struct, frozen=True, kw_only=True):
     """One place that notifications go to."""
 
     id: str = ""

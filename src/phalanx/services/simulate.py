@@ -28,7 +28,7 @@ from phalanx.text.hostile import show
 __all__ = ["RunView", "ScenarioRow", "Simulate", "StepResult"]
 
 
-class ScenarioRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScenarioRow(Struct, frozen=True, kw_only=True):
     """One simulation that can be run."""
 
     id: str
@@ -42,7 +42,7 @@ class ScenarioRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``container``, ``network`` …"""
 
 
-class StepResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepResult(Struct, frozen=True, kw_only=True):
     """What became of one simulation."""
 
     id: str
