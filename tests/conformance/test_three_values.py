@@ -117,7 +117,7 @@ def agree(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
     assert asked_of_duckdb(database, condition, stored) == [asked.holds(event) for event in stored]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=comparisons, seen=some_events)
 def test_every_comparison_means_the_same_in_all_three_places(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]) -> None:
     agree(database, condition, seen)

@@ -143,16 +143,16 @@ def evaluate(expr: Expr, event: Event) -> Any:
         listed, text = (expr.arguments[1], expr.arguments[0]) if expr.name == "join" else expr.arguments
         words = values_list(listed, event)
         other = evaluate(text, event)
-        if words is UNKNOWN or other is UNKNOWN:
-            return UNKNOWN
         if words is None or other is None:
             return None
+        if words is UNKNOWN or other is UNKNOWN:
+            return UNKNOWN
         return text_of(other).join(map(text_of, words)) if expr.name == "join" else getopt(words, text_of(other), expr.selector)
     values = [evaluate(argument, event) for argument in expr.arguments]
-    if any(value is UNKNOWN for value in values):
-        return UNKNOWN
     if any(value is None for value in values):
         return None
+    if any(value is UNKNOWN for value in values):
+        return UNKNOWN
     if expr.name == "concat":
         return "".join(map(text_of, values))
     value = values[0]
@@ -231,22 +231,22 @@ def holds(value: Any, operator: str, constants: tuple[Value, ...]) -> bool:
 def compare(test: Test, event: Event) -> bool | None:
     """True, False or None (UNKNOWN): what a comparison says of an event."""
     value = evaluate(test.left, event)
-    if value is UNKNOWN:
-        return None
+    if value is None:
+        return False
     constants = test.values
     if test.other is not None:
         other = evaluate(test.other, event)
-        if other is UNKNOWN:
-            return None
         if other is None:
             return False
+        if other is UNKNOWN or value is UNKNOWN:
+            return None
         constants = other if isinstance(other, tuple) else (other,)
         if any(item is UNKNOWN for item in constants):
             return None
         constants = tuple(item for item in constants if item is not None)
         if not constants:
             return False
-        if value is not None and test.left.type in ("ip", "net"):
+        if test.left.type in ("ip", "net"):
             constants = tuple((found[0], found[1], found[1]) for item in constants if (found := address(item)) is not None)
         elif test.operator in ("<", "<=", ">", ">="):
             numbers = tuple(number_of(item) for item in constants)
@@ -259,8 +259,8 @@ def compare(test: Test, event: Event) -> bool | None:
             constants = tuple(map(text_of, constants))
         if not constants:
             return False
-    if value is None:
-        return False
+    if value is UNKNOWN:
+        return None
     if not isinstance(value, tuple):
         return holds(value, test.operator, constants)
     known = [item for item in value if item is not None and item is not UNKNOWN]

@@ -74,11 +74,16 @@ def _exe_flags(event: Event) -> Any:
     return "|".join(flags) or "0"
 
 
+_PROCESS_COLUMNS: Final[dict[Getter, str]] = {}
+"""Getters of :data:`ARGUMENTS` that read the process → the column that holds the same."""
+
+
 def _process_text(attribute: str) -> Getter:
     def value(event: Event) -> Any:
         process = event.process
         return getattr(process, attribute) if isinstance(process, Process) else process
 
+    _PROCESS_COLUMNS[value] = f"proc_{attribute}"
     return value
 
 
@@ -181,8 +186,8 @@ def _argument(name: str) -> Ref | None:
     sources = ARGUMENTS.get(name)
     if sources is None:
         return Ref(field, name, get=absent, kinds=(), columns=())
-    computed = any(callable(source) for source in sources.values())
-    columns = () if computed and name != "flags" else tuple(sorted({_column(kind, source) for kind, source in sources.items() if isinstance(source, str)}))
+    pairs = argument_columns(name)
+    columns = tuple(sorted({column for _, column in pairs})) if len(pairs) == len(sources) else ()
     if name == "flags":
         columns = ("flags", "kind", "proc_exe_writable", "proc_exe_upper", "proc_exe_memfd")
 
@@ -208,7 +213,10 @@ def _column(kind: str, attribute: str) -> str:
 
 def argument_columns(name: str) -> list[tuple[str, str]]:
     """``(kind, column)`` of each kind that has the argument ``name`` in a column."""
-    return [(kind, _column(kind, source)) for kind, source in ARGUMENTS.get(name, {}).items() if isinstance(source, str)]
+    pairs = [
+        (kind, _column(kind, source) if isinstance(source, str) else _PROCESS_COLUMNS.get(source)) for kind, source in ARGUMENTS.get(name, {}).items()
+    ]
+    return [(kind, column) for kind, column in pairs if column is not None]
 
 
 def _all_arguments(event: Event) -> str:

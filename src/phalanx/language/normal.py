@@ -106,6 +106,8 @@ class Normalizer:
             word: Literal["and", "or"] = "and" if isinstance(node, All) != negated else "or"
             return self._branch(word, [self.form(item, negated) for item in node.items])
         if "container" in node.needs and self.mode != "known" and not isinstance(node, One):
+            if isinstance(node, Test) and (node.other is not None or not isinstance(node.left, Ref)):
+                return Atom("node", None, (), negated=negated, node=node)
             return TRUE if self.mode == "maybe" else FALSE
         if isinstance(node, One):
             return Atom("node", None, (), negated=negated, node=node)

@@ -136,7 +136,10 @@ def _argument(ref: Ref) -> Fragment | None:
     if not pairs or len(pairs) != len(ARGUMENTS.get(name, {})):
         return None
     cases = " ".join(f"WHEN '{kind}' THEN {column}::VARCHAR" for kind, column in pairs)
-    return _made(f"(CASE kind {cases} END)", "kind", *(column for _, column in pairs))
+    columns = frozenset({"kind", *(column for _, column in pairs)})
+    of_process = [f"'{kind}'" for kind, column in pairs if column.startswith("proc_")]
+    unknown = Fragment(f"(proc_unknown AND kind IN ({', '.join(of_process)}))", (), frozenset({"kind", "proc_unknown"})) if of_process else None
+    return Fragment(f"(CASE kind {cases} END)", (), columns, unknown=unknown)
 
 
 def _ancestor(column: str, own: Callable[[], Fragment]) -> Callable[[Ref], Fragment]:

@@ -183,9 +183,20 @@ def _with_other(part: Test, left: Fragment, right: Fragment) -> Fragment:
         sql = f"{name}({a}, {b})"
     else:
         raise NotStoredError((part.text(),), f"uses {operator}")
-    test = _join([left, right], sql)
-    unknown = [side.unknown for side in (left, right) if side.unknown is not None]
-    return _three(test, _join(unknown, f"({' OR '.join(item.sql for item in unknown)})") if unknown else None)
+    return _three(_join([left, right], sql), _either_unknown([left, right]))
+
+
+def _either_unknown(sides: list[Fragment]) -> Fragment | None:
+    """Where one of them is UNKNOWN and none is absent: an absent value decides, whatever the other one is."""
+    flags = [side.unknown for side in sides if side.unknown is not None]
+    if not flags:
+        return None
+    present = [
+        _join([side, side.unknown], f"({side.sql} IS NOT NULL OR {side.unknown.sql})") if side.unknown is not None
+        else Fragment(f"({side.sql} IS NOT NULL)", side.parameters, side.columns)
+        for side in sides
+    ]
+    return _join([*flags, *present], f"(({' OR '.join(flag.sql for flag in flags)}) AND {' AND '.join(item.sql for item in present)})")
 
 
 def _ascii_lower(sql: str) -> str:
@@ -305,10 +316,7 @@ def _transform(expr: Transform) -> Fragment:
         if any(part.is_list or part.either is not None for part in parts):
             raise NotStoredError((expr.key,), "has several values")
         made = _join(parts, "(" + " || ".join(f"({part.sql})::VARCHAR" for part in parts) + ")")
-        unknown = [part.unknown for part in parts if part.unknown is not None]
-        return Fragment(
-            made.sql, made.parameters, made.columns, unknown=_join(unknown, f"({' OR '.join(item.sql for item in unknown)})") if unknown else None
-        )
+        return Fragment(made.sql, made.parameters, made.columns, unknown=_either_unknown(parts))
     if expr.name not in _FUNCTIONS:
         raise NotStoredError((expr.key,), f"uses {expr.name}()")
     inner = _expression(expr.arguments[0])
