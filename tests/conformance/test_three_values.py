@@ -130,7 +130,7 @@ def test_every_condition_means_the_same_in_all_three_places(database: duckdb.Duc
 
 
 @pytest.mark.long
-@settings(max_examples=6000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=comparisons | conditions, seen=some_events)
 def test_every_condition_means_the_same_in_all_three_places_at_length(
     database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]

@@ -118,6 +118,10 @@ class Reporter:
         if count == 0:
             self.message("finding", finding)
 
+    def again(self, fingerprint: str) -> None:
+        """A flaw that this process told already was seen again."""
+        self._seen[fingerprint] = self._seen.get(fingerprint, 0) + 1
+
     def message(self, kind: str, body: dict[str, Any]) -> None:
         """Put one message into the queue."""
         if len(self._queue) >= self.config.queue_messages:

@@ -52,8 +52,8 @@ class Request:
         self.route = ""
         """The framework's own template of the path, such as `/users/<name>`; empty until it is known."""
         self.handler = ""
-        self.sources: list[tuple[str, str, str]] = []
-        """Kind, name and shortened value of every source, by number."""
+        self.sources: list[tuple[str, str, Any]] = []
+        """Kind, name and value of every source, by number; masked and shortened when it is told."""
         self.values: dict[Any, tuple[int, Any]] = {}
         """Value to its source and its tainted object, to find again what a C library copied."""
         self.found: set[Any] = set()
@@ -91,7 +91,7 @@ class Request:
             number = MAX_SOURCES - 1
         else:
             number = len(self.sources)
-            self.sources.append((kind, name[:200], MASK if secret_name(name) else shown(value)))
+            self.sources.append((kind, name[:200], value))
         out = self.table.source(value, number, f"source {kind}")
         if not isinstance(value, bytearray) and len(value) <= 65_536:
             self.values.setdefault(value, (number, out))

@@ -53,7 +53,8 @@ class Runtime:
         self.last_errors: list[str] = []
         self.patched: list[tuple[Any, str, Any]] = []
         """Owner, attribute and wrapper of every patch, to see whether it is still there."""
-        self._ratio = 0.0
+        self.told: dict[Any, str] = {}
+        """What identifies a flaw seen in this process, to its fingerprint: the second time only a count goes up."""
         self._slow_streak = 0
         self._resume_at = 0.0
         self.started = time.time()

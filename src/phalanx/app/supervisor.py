@@ -1,6 +1,6 @@
 """One machine: start the hub without privileges and the agent as root, restart what dies, end both cleanly.
 
-The supervisor itself opens no socket and reads no observed data. It starts two children::
+The supervisor itself listens nowhere and reads no observed data; it performs simulations when the agent asks (:mod:`phalanx.app.perform`). It starts two children::
 
     hub     the system user ``phalanx``; no capability, empty bounding set, no new privileges
     agent   root with :data:`~phalanx.app.privileges.AGENT_CAPABILITIES` only
@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
+from phalanx.app.perform import ENVIRONMENT as PERFORM_FD
+from phalanx.app.perform import Stage
 from phalanx.app.privileges import AGENT_CAPABILITIES, confine, ensure_user
 from phalanx.app.readable import launch_for
 from phalanx.errors import UnavailableError
@@ -46,6 +48,8 @@ class Child:
     """(uid, gid) that it runs as; None for the supervisor's own."""
     keep: frozenset[str] = frozenset()
     """Capabilities that may remain in its bounding set."""
+    passed: tuple[int, ...] = ()
+    """File descriptors that it inherits."""
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     delay_s: float = _FIRST_DELAY_S
@@ -63,6 +67,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
+            pass_fds=self.passed,
             preexec_fn=lambda: confine(keep, user=user),
         )
         self.started_s = now_s
@@ -79,6 +84,7 @@ class Supervisor:
         self._stopping = False
         self._state = state
         self._run = run
+        self._stage = Stage()
         self.children = self._children(options, hub_user)
 
     def _children(self, options: tuple[str, ...], hub_user: str) -> tuple[Child, ...]:
@@ -107,8 +113,9 @@ class Supervisor:
         agent = Child(
             name="agent",
             command=(sys.executable, "-m", "phalanx.cli.main", "agent", *places),
-            environment=base,
+            environment=base | {PERFORM_FD: str(self._stage.agents.fileno())},
             keep=AGENT_CAPABILITIES,
+            passed=(self._stage.agents.fileno(),),
         )
         return hub, agent
 
@@ -122,6 +129,7 @@ class Supervisor:
                 now = time.monotonic()
                 for child in self.children:
                     self._tend(child, now)
+                self._stage.tend()
                 if any(child.refused for child in self.children):
                     return 2
                 time.sleep(
@@ -130,6 +138,7 @@ class Supervisor:
             return 0
         finally:
             self._end_all()
+            self._stage.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 

@@ -161,7 +161,7 @@ def show(identifier: str, database: Path | None, as_json: bool) -> int:
 
 @advisories.command("search")
 @click.argument("text")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many of each.")
 @_DATABASE
 def search(text: str, limit: int, database: Path | None) -> int:
     """Find packages and ids whose name holds TEXT."""

@@ -21,7 +21,7 @@ from phalanx.language.tree import Node, Test
 from phalanx.model.event import Event
 from phalanx.model.values import UNKNOWN
 
-__all__ = ["MatchFunction", "Unknown", "generate"]
+__all__ = ["MatchFunction", "Unknown", "generate", "source_of"]
 
 MatchFunction = Callable[[Event], tuple[Sequence[int], Sequence[int]]]
 """Numbers of the rules that hold, and of those that must be asked of the interpreter."""
@@ -256,7 +256,8 @@ class _Compiler:
 
     # the function
 
-    def function(self) -> MatchFunction:
+    def module(self) -> ast.Module:
+        """The code: a function that takes the constants and returns the matcher."""
         body = self._group([(index, _conjuncts(form)) for index, form in self.rules], top=True, depth=0)
         start: list[ast.stmt] = [
             ast.Assign(targets=[_store("h")], value=ast.List(elts=[], ctx=ast.Load())),
@@ -279,9 +280,13 @@ class _Compiler:
             body=outer_body,
             decorator_list=[],
         )
-        module = ast.fix_missing_locations(ast.Module(body=[outer], type_ignores=[]))
+        return ast.fix_missing_locations(ast.Module(body=[outer], type_ignores=[]))
+
+    def function(self) -> MatchFunction:
+        """The matcher."""
+        module = self.module()
         scope: dict[str, Any] = {}
-        exec(compile(module, "<matcher>", "exec"), {"__builtins__": {"Unknown": Unknown}}, scope)  # noqa: S102 - built from ast nodes alone
+        exec(compile(module, "<matcher>", "exec"), {"__builtins__": {}}, scope)  # noqa: S102 - built from ast nodes alone
         return cast("MatchFunction", scope["make"](tuple(self.constants)))
 
     def _group(self, rules: list[tuple[int, list[Form]]], *, top: bool, depth: int) -> list[ast.stmt]:
@@ -428,3 +433,16 @@ def _whole(branch: Branch) -> Callable[[Event], bool]:
 def generate(rules: list[tuple[int, Form]]) -> MatchFunction:
     """One function for all rules; each is ``(number, normal form)``."""
     return _Compiler([(index, form) for index, form in rules if form is not FALSE]).function()
+
+
+def source_of(rules: list[tuple[int, Form]]) -> str:
+    """The generated code as text, with its constants, for people."""
+    compiler = _Compiler([(index, form) for index, form in rules if form is not FALSE])
+    text = ast.unparse(compiler.module())
+    listed = "\n".join(f"# k{index} = {_shown(value)}" for index, value in enumerate(compiler.constants))
+    return f"{text}\n{listed}"
+
+
+def _shown(value: Any) -> str:
+    text = value.__name__ if callable(value) else repr(sorted(value, key=str)) if isinstance(value, frozenset) else "not read yet" if value is _SENTINEL else repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -17,6 +17,7 @@ class Scope:
         self.roots = tuple(os.path.realpath(one).rstrip(os.sep) + os.sep for one in roots)
         self._known: dict[str, bool] = {}
         self._files: dict[str, bool] = {}
+        self._short: dict[str, str] = {}
         library = sysconfig.get_paths()
         self._library = tuple({os.path.realpath(library[one]).rstrip(os.sep) + os.sep for one in ("stdlib", "platstdlib")})
 
@@ -59,6 +60,14 @@ class Scope:
 
     def short(self, path: str) -> str:
         """A path relative to its root, for people; other paths as they are."""
+        known = self._short.get(path)
+        if known is None:
+            if len(self._short) > 20_000:
+                self._short.clear()
+            known = self._short[path] = self._shortened(path)
+        return known
+
+    def _shortened(self, path: str) -> str:
         real = os.path.realpath(path) if path[:1] != "<" else path
         for root in self.roots:
             if real.startswith(root):

@@ -124,15 +124,15 @@ def header(request: Request, rule: str, bit: int, sink: str, values: list[Any], 
     """A tainted header name or value. The servers at hand refuse line ends themselves, so only a value that can hold them counts:
     text from a header or cookie cannot, decoded text (query, form, body, path) can."""
     engine = _engine()
-    if engine.app_frame(12) is None:
-        return
     name = str(values[0]).lower() if values else ""
     if name in ("location", "set-cookie", "content-length", "content-type"):
         return
     for value in values:
         found = [one for one in engine.unsafe(request, value, bit) if request.sources[one[2]][0] not in ("header", "cookie", "header.name")]
         if found:
-            engine.report(rule, sink, value, found)
+            frame = engine.app_frame(12)
+            if frame is not None:
+                engine.report(rule, sink, value, found, frame)
             return
 
 

@@ -157,7 +157,7 @@ def report(
             location = handed
     path, line, function = location
     short = agent.scope.short(path) if path else ""
-    source = ("", "", "")
+    source: tuple[str, str, Any] = ("", "", "")
     if ranges and request is not None:
         number = ranges[0][2]
         source = request.sources[number] if 0 <= number < len(request.sources) else source
@@ -170,6 +170,13 @@ def report(
             return
         request.found.add(key)
     route = request.route if request is not None else ""
+    agent.counters.findings += 1
+    if request is not None and request.verify is not None:
+        request.verify.saw(rule)
+    known = agent.told.get((*key, function, route))
+    if known is not None:
+        agent.reporter.again(known)
+        return
     entry = agent.catalogue["rules"][rule]
     # The route is part of the identity when it is the framework's own template; a raw path (with its ids) would split one flaw into many.
     identity = once or "\0".join((rule, sink, short, function, _line_text(path, line), source[0], source[1], route))
@@ -190,15 +197,13 @@ def report(
         finding["handler"] = request.handler
         finding["traceparent"] = request.traceparent
     if ranges is not None and request is not None:
-        finding["source"] = {"kind": source[0], "name": source[1], "value": source[2]}
+        finding["source"] = {"kind": source[0], "name": source[1], "value": MASK if secret_name(source[1]) else shown(source[2])}
         finding["evidence"] = _evidence(request, value, ranges)
         first_party = agent.scope.has
         finding["flow"] = flow.describe(request, request.table.step(value), ranges[0][2], agent.scope.short, first_party)
-    agent.counters.findings += 1
-    if request is not None and request.verify is not None:
-        request.verify.saw(rule)
-    if agent.reporter is not None:
-        agent.reporter.finding(finding)
+    if len(agent.told) < 20_000:
+        agent.told[(*key, function, route)] = finding["fingerprint"]
+    agent.reporter.finding(finding)
 
 
 def _line_text(path: str, line: int) -> str:
@@ -247,12 +252,19 @@ def sink_wrapper(entry: dict[str, Any]) -> Callable[[Any], Callable[..., Any]]:
     sink = f"{entry['module']}:{entry['name']}"
     check = getattr(checks, entry["check"]) if "check" in entry else None
     needs_taint = bit != 0
+    # These look deeper than at the arguments and their members, so they are always asked.
+    flat = needs_taint and entry.get("check") not in ("nosql", "prompt", "url", "redirect", "sax", "lxml", "yaml")
 
     def make(original: Any) -> Callable[..., Any]:
         def wrapper(*args: Any, **keywords: Any) -> Any:
             if ON or not needs_taint:
                 table = CURRENT.get()
-                if table is not None and table.owner is not None and (len(table) or not needs_taint) and not runtime.busy():
+                if (
+                    table is not None
+                    and (not flat or table.touches(args) or (keywords and table.touches(tuple(keywords.values()))))
+                    and table.owner is not None
+                    and not runtime.busy()
+                ):
                     with runtime.Busy(table.owner):
                         try:
                             if check is not None:
@@ -285,13 +297,18 @@ def carrier_wrapper(entry: dict[str, Any], mark: int) -> Callable[[Any], Callabl
     arguments = entry["arguments"]
     transfer = TRANSFERS[entry.get("transfer", "whole")]
     op = entry["name"].rpartition(".")[2]
+    flat = entry.get("transfer") not in ("text", "rows")
 
     def make(original: Any) -> Callable[..., Any]:
         def wrapper(*args: Any, **keywords: Any) -> Any:
             result = original(*args, **keywords)
             if ON:
                 table = CURRENT.get()
-                if table is not None and len(table) and not runtime.busy():
+                if (
+                    table is not None
+                    and (not flat or table.touches(args) or (keywords and table.touches(tuple(keywords.values()))))
+                    and not runtime.busy()
+                ):
                     with runtime.Busy(table.owner):
                         try:
                             return transfer(table, result, argument(arguments, args, keywords), op, mark)

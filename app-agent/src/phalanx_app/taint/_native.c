@@ -375,6 +375,16 @@ static PyObject *Table_validate(Table *self, PyObject *const *args, Py_ssize_t n
     Py_RETURN_NONE;
 }
 
+static int tainted(Table *t, PyObject *o);
+
+/* Whether any of the arguments, or a member of one, is tainted. */
+static PyObject *Table_touches(Table *self, PyObject *args) {
+    if (!PyTuple_Check(args)) { PyErr_SetString(PyExc_TypeError, "touches(tuple)"); return NULL; }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+        if (tainted(self, PyTuple_GET_ITEM(args, i))) Py_RETURN_TRUE;
+    Py_RETURN_FALSE;
+}
+
 static PyObject *Table_source(Table *self, PyObject *const *args, Py_ssize_t n) {
     if (n != 3 || !PyUnicode_Check(args[2])) { PyErr_SetString(PyExc_TypeError, "source(value, number, op)"); return NULL; }
     Py_ssize_t length = text_length(args[0]);
@@ -419,6 +429,7 @@ static PyMethodDef Table_methods[] = {
     {"has", (PyCFunction)Table_has, METH_O, "Whether this very object is tainted."},
     {"drop", (PyCFunction)Table_drop, METH_O, "Forget this object."},
     {"clear", (PyCFunction)Table_clear, METH_NOARGS, "Forget everything."},
+    {"touches", (PyCFunction)Table_touches, METH_O, "Whether any of the values in a tuple, or a member of one, is tainted."},
     {"step", (PyCFunction)Table_step, METH_O, "The number of the step that made this object, or -1."},
     {"steps", (PyCFunction)Table_steps, METH_NOARGS, "All steps."},
     {"step_at", (PyCFunction)Table_step_at, METH_O, "One step."},

@@ -115,6 +115,10 @@ class Table:
         """Whether this very object is tainted."""
         return id(value) in self._entries
 
+    def touches(self, values: tuple[Any, ...]) -> bool:
+        """Whether any of the values, or a member of one, is tainted."""
+        return any(any_tainted(self, one) for one in values)
+
     def source(self, value: Any, source: int, op: str) -> Any:
         """Taint all of `value` as coming from `source`; returns the object that carries the taint."""
         return self.put(value, ((0, len(value), source, 0),), op, (), source)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from phalanx.errors import CorruptError, LimitError, UnavailableError
-from phalanx.model.report import Acknowledgement, RuleBundle
+from phalanx.model.report import Acknowledgement, Command, CommandResult, RuleBundle
 
 __all__ = ["HubLink"]
 
@@ -79,6 +79,35 @@ class HubLink:
             return msgspec.json.decode(answer, type=RuleBundle)
         except msgspec.DecodeError as error:
             raise CorruptError(f"the hub's rule set cannot be read: {error}") from error
+
+    def command(self, agent: str) -> Command | None:
+        """Wait for something that this agent is asked to do; None when there is nothing within the long poll.
+
+        Raises:
+            UnavailableError: no hub, or an error of the hub's.
+            CorruptError: the answer is not a command.
+        """
+        status, answer = self._call("GET", f"/agent/v1/commands?agent={agent}", None, {}, _LONG_POLL_S + _TIMEOUT_S)
+        if status == 204:
+            return None
+        if status != 200:
+            raise UnavailableError(f"the hub answered HTTP {status}: {answer[:300].decode('utf-8', 'replace')}")
+        try:
+            return msgspec.json.decode(answer, type=Command)
+        except msgspec.DecodeError as error:
+            raise CorruptError(f"the hub's command cannot be read: {error}") from error
+
+    def result(self, agent: str, result: CommandResult) -> None:
+        """Tell what became of a command, or of a part of it.
+
+        Raises:
+            UnavailableError: the hub did not take it.
+        """
+        body = msgspec.json.encode(result)
+        headers = {"Content-Type": "application/json"}
+        status, answer = self._call("POST", f"/agent/v1/results?agent={agent}", body, headers, _TIMEOUT_S)
+        if status >= 300:
+            raise UnavailableError(f"the hub answered HTTP {status}: {answer[:300].decode('utf-8', 'replace')}")
 
     def close(self) -> None:
         """Close the connection; the next call opens it again."""

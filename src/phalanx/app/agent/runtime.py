@@ -21,6 +21,7 @@ from phalanx.app.agent.link import HubLink
 from phalanx.app.agent.outbox import outboxes
 from phalanx.app.agent.ruleset import RuleKeeper, compile_bundle
 from phalanx.app.agent.status import StatusKeeper
+from phalanx.app.perform import Performer
 from phalanx.detect import Engine
 from phalanx.errors import CorruptError, PhalanxError, UnavailableError
 from phalanx.language import RuleSet
@@ -29,7 +30,7 @@ from phalanx.model.container import Container
 from phalanx.model.detection import Detection
 from phalanx.model.event import Loss
 from phalanx.model.process import Process
-from phalanx.model.report import AgentStatus, Report, RuleBundle
+from phalanx.model.report import AgentStatus, CommandResult, Report, RuleBundle
 from phalanx.model.values import UNKNOWN
 from phalanx.sensors.containers import ContainerDirectory
 from phalanx.sensors.kernel import Harvest, KernelSensor
@@ -56,6 +57,7 @@ class AgentRuntime:
         self._offered: queue.Queue[tuple[RuleBundle, RuleSet]] = queue.Queue(maxsize=1)
         self._batches, self._reports = outboxes(state, socket, say)
         self._rules_link = HubLink(socket)
+        self._commands_link = HubLink(socket)
         bundle = self._keeper.last_good()
         ruleset = compile_bundle(bundle)
         self._status = StatusKeeper(identity, bundle.version)
@@ -78,6 +80,11 @@ class AgentRuntime:
             threading.Thread(target=self._reports.run, name="deliver-reports"),
             threading.Thread(target=self._follow_rules, name="follow-rules", daemon=True),
         ]
+        performer = Performer.inherited()
+        if performer is not None:
+            threads.append(
+                threading.Thread(target=self._follow_commands, args=(performer,), name="follow-commands", daemon=True)
+            )
         for thread in threads:
             thread.start()
         try:
@@ -204,6 +211,21 @@ class AgentRuntime:
                 self._say(f"the hub's rule set {bundle.version[:12]} is not in force: {error}")
                 continue
             self._offered.put((bundle, ruleset))
+
+    def _follow_commands(self, performer: Performer) -> None:
+        """Have simulations performed, in order; what cannot be told to the hub is told by the findings themselves."""
+        link, agent = self._commands_link, self._identity.agent
+        while not self._stopping.is_set():
+            try:
+                command = link.command(agent)
+                if command is None:
+                    continue
+                for step in command.arguments:
+                    done = performer.perform(step)
+                    link.result(agent, CommandResult(command=command.id, step=step, ts_ns=done.ts_ns, error=done.error))
+                link.result(agent, CommandResult(command=command.id, last=True))
+            except (UnavailableError, CorruptError):
+                self._stopping.wait(_RULES_RETRY_S)
 
 
 def alone(processes: Sequence[Process]) -> list[Process]:

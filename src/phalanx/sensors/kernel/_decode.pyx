@@ -914,3 +914,41 @@ cdef size_t _ip_text(char* to, const uint8_t* address, int family) noexcept nogi
     if inet_ntop(family, address, to, 46) == NULL:
         return 0
     return strlen(to)
+
+
+def layout() -> dict:
+    """Offsets in bytes of each structure's members as this decoder was compiled, and its size under the empty name."""
+    cdef ph_record r
+    cdef ph_fd* f = &r.fd
+    cdef ph_task* t = &r.task
+    cdef ph_str* s = &r.str[0]
+    cdef char* at = <char*>&r
+    cdef char* fd = <char*>f
+    cdef char* task = <char*>t
+    return {
+        "ph_record": {
+            "size": <char*>&r.size - at, "type": <char*>&r.type - at, "nr": <char*>&r.nr - at, "ts": <char*>&r.ts - at,
+            "start": <char*>&r.start - at, "pid": <char*>&r.pid - at, "tid": <char*>&r.tid - at, "uid": <char*>&r.uid - at,
+            "gid": <char*>&r.gid - at, "cap_permitted": <char*>&r.cap_permitted - at, "cap_effective": <char*>&r.cap_effective - at,
+            "cap_inheritable": <char*>&r.cap_inheritable - at, "cgroup": <char*>&r.cgroup - at, "ret": <char*>&r.ret - at,
+            "arg": <char*>&r.arg - at, "cpu": <char*>&r.cpu - at, "flags": <char*>&r.flags - at, "strings": <char*>&r.strings - at,
+            "comm": <char*>&r.comm - at, "fd": fd - at, "task": task - at, "str": <char*>&r.str - at, "": sizeof(ph_record),
+        },
+        "ph_fd": {
+            "num": <char*>&f.num - fd, "mode": <char*>&f.mode - fd, "ino": <char*>&f.ino - fd, "magic": <char*>&f.magic - fd,
+            "open_flags": <char*>&f.open_flags - fd, "family": <char*>&f.family - fd, "sock_type": <char*>&f.sock_type - fd,
+            "sock_state": <char*>&f.sock_state - fd, "proto": <char*>&f.proto - fd, "lport": <char*>&f.lport - fd,
+            "rport": <char*>&f.rport - fd, "nlink": <char*>&f.nlink - fd, "laddr": <char*>&f.laddr - fd, "raddr": <char*>&f.raddr - fd,
+            "": sizeof(ph_fd),
+        },
+        "ph_task": {
+            "parent_start": <char*>&t.parent_start - task, "exe_ino": <char*>&t.exe_ino - task, "exe_ctime": <char*>&t.exe_ctime - task,
+            "exe_mtime": <char*>&t.exe_mtime - task, "ppid": <char*>&t.ppid - task, "sid": <char*>&t.sid - task,
+            "pgid": <char*>&t.pgid - task, "vpid": <char*>&t.vpid - task, "vpgid": <char*>&t.vpgid - task, "tty": <char*>&t.tty - task,
+            "loginuid": <char*>&t.loginuid - task, "exe_mode": <char*>&t.exe_mode - task, "exe_uid": <char*>&t.exe_uid - task,
+            "exe_gid": <char*>&t.exe_gid - task, "": sizeof(ph_task),
+        },
+        "ph_str": {
+            "len": <char*>&s.len - <char*>s, "kind": <char*>&s.kind - <char*>s, "form": <char*>&s.form - <char*>s, "": sizeof(ph_str),
+        },
+    }

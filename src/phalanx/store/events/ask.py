@@ -20,10 +20,13 @@ from phalanx.store.events.sql import Sources, flat, text_condition
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAX_LIMIT", "ROW_COLUMNS", "Plan", "count_plan", "empty_counts", "empty_rows", "plan_of", "register", "row_plan", "undecided_sql", "windows", "write_cursor"]
+__all__ = ["MAX_LIMIT", "ROW_COLUMNS", "Plan", "count_plan", "empty_counts", "empty_rows", "key_plan", "plan_of", "register", "row_plan", "undecided_sql", "windows", "write_cursor"]
 
 MAX_LIMIT: Final = 10_000
 """No answer has more rows; further ones come by cursor."""
+
+MAX_TEXT: Final = 1024
+"""Characters of a text that is looked for."""
 
 MAX_GROUP_FIELDS: Final = 4
 
@@ -111,8 +114,10 @@ def plan_of(query: EventQuery) -> Plan:
         raise UsageError(f"at most {MAX_GROUP_FIELDS} fields make a group, not {len(query.group_by)}")
     if query.since_ns is not None and query.until_ns is not None and query.since_ns > query.until_ns:
         raise UsageError("the time asked for ends before it begins")
-    if len(query.text) > 4096:
-        raise UsageError("the text looked for is longer than 4096 characters")
+    if len(query.text) > MAX_TEXT:
+        raise UsageError(f"the text looked for is longer than {MAX_TEXT} characters")
+    if not _is_unicode(query.text):
+        raise UsageError("the text looked for is not valid Unicode")
     condition = query.condition()
     where = None if condition is None else _lower_condition(condition)
     kinds = set(query.kinds)
@@ -129,6 +134,14 @@ def plan_of(query: EventQuery) -> Plan:
         outputs = [(name, _column(name)) for name in ROW_COLUMNS]
     after = None if counting or not query.cursor else _read_cursor(query.cursor)
     return Plan(query=query, where=where, kinds=tuple(sorted(kinds)), outputs=tuple(outputs), after=after)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lower_condition(condition: Any) -> Lowered:
@@ -208,7 +221,7 @@ def _filtered(plan: Plan, sources: Sources, since: int, until: int, columns: Ite
     """``flat`` restricted by the whole question, and its parameters."""
     names = set(columns) | (set(plan.where.columns) if plan.where is not None else set())
     where, parameters = _restriction(plan, sources, since, until)
-    text = f"SELECT * FROM ({flat(sources, names, where)})"
+    text = f"SELECT * FROM ({flat(sources, names, where, with_key=True)})"
     if plan.where is not None:
         text += f" WHERE ({plan.where.sql})" + (" IS NULL" if undecided else "")
         parameters += plan.where.parameters
@@ -217,18 +230,37 @@ def _filtered(plan: Plan, sources: Sources, since: int, until: int, columns: Ite
     return text, parameters
 
 
-def row_plan(plan: Plan, sources: Sources, since: int, until: int, limit: int) -> tuple[str, list[Any]]:
-    """SQL for at most ``limit`` rows of ``[since, until)``, with the three columns of the cursor under ``cursor_*``."""
+def key_plan(plan: Plan, sources: Sources, since: int, until: int, limit: int) -> tuple[str, list[Any]]:
+    """SQL for which rows of ``[since, until)`` are the answer, at most ``limit``: their times, agents, numbers and process keys, in order.
+
+    Only the columns of the condition are read for it; :func:`row_plan` reads the rest for the rows that were found.
+    """
+    inner, parameters = _filtered(plan, sources, since, until, (), undecided=plan.query.undecided)
+    direction = _direction(plan)
+    text = f"SELECT ts_ns, agent, seq, proc_key FROM ({inner}) ORDER BY ts_ns {direction}, agent {direction}, seq {direction} LIMIT {limit}"
+    return text, parameters
+
+
+def row_plan(plan: Plan, sources: Sources, keys: pa.Table) -> tuple[str, list[Any]]:
+    """SQL for the rows of ``keys`` (from :func:`key_plan`, registered under ``found``)."""
     columns = {name for _, output in plan.outputs for name in output.columns}
-    inner, parameters = _filtered(plan, sources, since, until, columns, undecided=plan.query.undecided)
-    direction = "DESC" if plan.query.order == "newest" else "ASC"
-    selected, before = _selected(plan.outputs)
-    text = (
-        f"SELECT {selected}, ts_ns AS cursor_ts, agent AS cursor_agent, seq AS cursor_seq FROM ("
-        f"{inner} ORDER BY ts_ns {direction}, agent {direction}, seq {direction} LIMIT {limit})"
-        f" ORDER BY cursor_ts {direction}, cursor_agent {direction}, cursor_seq {direction}"
+    times = sorted(set(keys.column("ts_ns").to_pylist()))
+    where = [f"e.ts_ns >= {times[0]}", f"e.ts_ns <= {times[-1]}", f"e.ts_ns IN ({', '.join(map(str, times))})"]
+    processes = sorted({key for key in keys.column("proc_key").to_pylist() if key is not None})
+    inner = flat(
+        sources,
+        columns,
+        where,
+        process_keys=processes,
+        joined=" JOIN found ON found.ts_ns = e.ts_ns AND found.agent = e.agent AND found.seq = e.seq",
     )
-    return text, before + parameters
+    selected, parameters = _selected(plan.outputs)
+    direction = _direction(plan)
+    return f"SELECT {selected} FROM ({inner}) ORDER BY ts_ns {direction}, agent {direction}, seq {direction}", parameters
+
+
+def _direction(plan: Plan) -> str:
+    return "DESC" if plan.query.order == "newest" else "ASC"
 
 
 def _selected(outputs: Sequence[tuple[str, Lowered]]) -> tuple[str, list[Any]]:

@@ -73,7 +73,7 @@ def _flag(column: str, sql: str) -> Fragment:
 
 _ERRNO_SIZE: Final = max(errno.errorcode) + 1
 _ERRNO: Final = "[" + ", ".join(f"'{errno.errorcode[n]}'" if n in errno.errorcode else "NULL" for n in range(1, _ERRNO_SIZE)) + "]"
-_RESULT: Final = f"(CASE WHEN ret IS NULL THEN NULL WHEN ret >= 0 THEN 'SUCCESS' ELSE coalesce(({_ERRNO})[-ret], (-(-ret))::VARCHAR) END)"
+_RESULT: Final = f"(CASE WHEN ret IS NULL THEN NULL WHEN ret >= 0 THEN 'SUCCESS' ELSE coalesce(({_ERRNO})[-ret], (-ret)::VARCHAR) END)"
 
 _DIRECTORY: Final = (
     "(CASE fd_type WHEN 'd' THEN fd_name WHEN 'f' THEN "

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from phalanx.errors import NotFoundError, UnavailableError, UsageError
 from phalanx.language.query import EventQuery
@@ -209,13 +210,7 @@ class LogEventStore(EventStore):
                 scanned = sources.rows
                 table, undecided = self._counts(cursor, plan, sources, since, until)
             else:
-                table, scanned = self._rows(cursor, plan, snapshot, since, until)
-                if table.num_rows > query.limit:
-                    table = table.slice(0, query.limit)
-                    last = table.slice(query.limit - 1, 1).select(["cursor_ts", "cursor_agent", "cursor_seq"]).to_pylist()[0]
-                    cursor_text = ask.write_cursor(list(last.values()))
-                if "cursor_ts" in table.schema.names:
-                    table = table.drop_columns(["cursor_ts", "cursor_agent", "cursor_seq"])
+                table, scanned, cursor_text = self._rows(cursor, plan, snapshot, since, until)
         return Answer(
             table=table,
             completeness=self._completeness(query, plan, undecided),
@@ -235,9 +230,9 @@ class LogEventStore(EventStore):
         row = cursor.execute(*more).fetchone()
         return table, 0 if row is None else int(row[0])
 
-    def _rows(self, cursor: Any, plan: ask.Plan, snapshot: Snapshot, since: int, until: int) -> tuple[pa.Table, int]:
-        wanted = plan.query.limit + 1
-        tables: list[pa.Table] = []
+    def _rows(self, cursor: Any, plan: ask.Plan, snapshot: Snapshot, since: int, until: int) -> tuple[pa.Table, int, str | None]:
+        limit = plan.query.limit
+        pieces: list[pa.Table] = []
         scanned = found = 0
         for low, high in ask.windows(plan, snapshot.spans(), since, until):
             sources = self._sources(plan, snapshot, low, high)
@@ -245,23 +240,33 @@ class LogEventStore(EventStore):
                 continue
             scanned += sources.rows
             ask.register(cursor, sources)
-            table = self._fetch(cursor, *ask.row_plan(plan, sources, low, high, wanted - found))
-            if table.num_rows:
-                tables.append(table)
-                found += table.num_rows
-            if found >= wanted:
+            keys = self._fetch(cursor, *ask.key_plan(plan, sources, low, high, limit + 1 - found))
+            pieces.append(keys)
+            found += keys.num_rows
+            if found > limit:
                 break
-        if not tables:
-            return ask.empty_rows(plan), scanned
-        return pa.concat_tables(tables, promote_options="permissive"), scanned
+        if not found:
+            return ask.empty_rows(plan), scanned, None
+        keys = pa.concat_tables(pieces)
+        more = keys.num_rows > limit
+        keys = keys.slice(0, limit)
+        times = pc.min_max(keys.column("ts_ns")).as_py()
+        sources = self._sources(plan, snapshot, times["min"], times["max"] + 1, rows=True)
+        ask.register(cursor, sources)
+        cursor.register("found", keys)
+        table = self._fetch(cursor, *ask.row_plan(plan, sources, keys))
+        last = keys.slice(keys.num_rows - 1, 1).to_pylist()[0]
+        return table, scanned, ask.write_cursor([last["ts_ns"], last["agent"], last["seq"]]) if more else None
 
     @staticmethod
     def _fetch(cursor: Any, sql: str, parameters: Sequence[Any]) -> pa.Table:
         return cursor.sql(sql, params=parameters).to_arrow_table()
 
-    def _sources(self, plan: ask.Plan, snapshot: Snapshot, since: int, until: int) -> Sources:
-        names = {name for _, output in plan.outputs for name in output.columns}
-        names |= set(plan.where.columns) if plan.where is not None else set()
+    def _sources(self, plan: ask.Plan, snapshot: Snapshot, since: int, until: int, *, rows: bool = False) -> Sources:
+        counting = bool(plan.query.group_by or plan.query.bucket_ns)
+        names = set(plan.where.columns) if plan.where is not None else set()
+        if counting or rows:
+            names |= {name for _, output in plan.outputs for name in output.columns}
         joined = {COLUMNS[name].source for name in names if name in COLUMNS}
         sources = snapshot.sources(
             since,

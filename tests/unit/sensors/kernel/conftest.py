@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -208,35 +208,33 @@ class Record(ctypes.LittleEndianStructure):
 Make = Callable[..., bytes]
 
 
-@pytest.fixture
+def make_record(strings: Sequence[tuple[int, int, bytes]] = (), **fields: Any) -> bytes:
+    """The bytes of a record: ``strings`` are (kind, form, bytes)."""
+    made = Record()
+    made.fd.num = -1000
+    made.nr = 0xFFFF
+    for name, value in fields.items():
+        if name == "arg":
+            for index, one in enumerate(value):
+                made.arg[index] = one
+        elif isinstance(value, dict):
+            inner = getattr(made, name)
+            for field, one in value.items():
+                if isinstance(one, bytes):
+                    ctypes.memmove(ctypes.addressof(inner) + getattr(type(inner), field).offset, one, len(one))
+                else:
+                    setattr(inner, field, one)
+        else:
+            setattr(made, name, value)
+    for index, (kind, form, raw) in enumerate(strings):
+        made.str[index].len, made.str[index].kind, made.str[index].form = len(raw), kind, form
+    made.strings = len(strings)
+    tail = b"".join(raw for _, _, raw in strings)
+    made.size = ctypes.sizeof(Record) + len(tail)
+    return bytes(made) + tail
+
+
+@pytest.fixture(scope="session")
 def make() -> Make:
     """``make(type=…, strings=[(kind, form, bytes)], **fields)``: the bytes of a record."""
-
-    def record(strings: list[tuple[int, int, bytes]] = [], **fields: Any) -> bytes:  # noqa: B006
-        made = Record()
-        made.fd.num = -1000
-        made.nr = 0xFFFF
-        for name, value in fields.items():
-            if name == "arg":
-                for index, one in enumerate(value):
-                    made.arg[index] = one
-            elif isinstance(value, dict):
-                for inner, one in value.items():
-                    if isinstance(one, bytes):
-                        ctypes.memmove(
-                            ctypes.addressof(getattr(made, name)) + getattr(type(getattr(made, name)), inner).offset,
-                            one,
-                            len(one),
-                        )
-                    else:
-                        setattr(getattr(made, name), inner, one)
-            else:
-                setattr(made, name, value)
-        for index, (kind, form, raw) in enumerate(strings):
-            made.str[index].len, made.str[index].kind, made.str[index].form = len(raw), kind, form
-        made.strings = len(strings)
-        tail = b"".join(raw for _, _, raw in strings)
-        made.size = ctypes.sizeof(Record) + len(tail)
-        return bytes(made) + tail
-
-    return record
+    return make_record

@@ -1,0 +1,3 @@
+"""Types of the native text."""
+
+def hostile(raw: bytes) -> str: ...
