@@ -7,6 +7,7 @@ supervisor, which alone is fully root, starts ``phalanx simulate perform ID`` as
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -70,10 +71,8 @@ class Stage:
         self.agents.close()
 
     def _take(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             self._buffer += self._ours.recv(_MAX_LINE)
-        except BlockingIOError:
-            pass
         line, newline, rest = self._buffer.partition(b"\n")
         if not newline:
             if len(self._buffer) >= _MAX_LINE:
@@ -141,12 +140,15 @@ class Performer:
         """
         try:
             self._socket.sendall(name.encode() + b"\n")
-            while b"\n" not in self._buffer:
-                received = self._socket.recv(_MAX_LINE)
-                if not received:
-                    raise UnavailableError("the supervisor went away")
-                self._buffer += received
+            while True:
+                while b"\n" not in self._buffer:
+                    received = self._socket.recv(_MAX_LINE)
+                    if not received:
+                        raise UnavailableError("the supervisor went away")
+                    self._buffer += received
+                line, _, self._buffer = self._buffer.partition(b"\n")
+                performed = msgspec.json.decode(line, type=Performed)
+                if performed.id in (name, ""):  # else it was for an agent that has ended since
+                    return performed
         except OSError as error:
             raise UnavailableError(f"the supervisor does not answer: {error}") from error
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return msgspec.json.decode(line, type=Performed)

@@ -1,6 +1,7 @@
 """One machine: start the hub without privileges and the agent as root, restart what dies, end both cleanly.
 
-The supervisor itself listens nowhere and reads no observed data; it performs simulations when the agent asks (:mod:`phalanx.app.perform`). It starts two children::
+The supervisor itself listens nowhere and reads no observed data; it performs simulations when the agent asks
+(:mod:`phalanx.app.perform`). It starts two children::
 
     hub     the system user ``phalanx``; no capability, empty bounding set, no new privileges
     agent   root with :data:`~phalanx.app.privileges.AGENT_CAPABILITIES` only
