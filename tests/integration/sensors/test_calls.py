@@ -147,11 +147,12 @@ def test_a_connection_is_told_at_both_ends_and_on_every_copy_of_its_descriptor(w
 
 
 def test_ipv6_and_mapped_ipv4_addresses(wait) -> None:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server, socket.create_connection(server.getsockname()[:2]) as client:
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
+        socket.create_connection(server.getsockname()[:2]) as client,
+    ):
         wait(
-            lambda e: (
-                mine(e, Connect) and e.fd.name == f"::1:{client.getsockname()[1]}->::1:{server.getsockname()[1]}"
-            )
+            lambda e: mine(e, Connect) and e.fd.name == f"::1:{client.getsockname()[1]}->::1:{server.getsockname()[1]}"
         )
     with socket.socket(socket.AF_INET6) as mapped:
         with contextlib.suppress(OSError):

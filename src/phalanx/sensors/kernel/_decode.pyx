@@ -355,7 +355,7 @@ cdef class Decoder(StateDecoder):
         if slot.words == NULL or slot.value != value or slot.family != family:
             with gil:
                 self._ask_symbol(slot, family, value)
-        if slot.words != NULL:
+        if slot.words != NULL and self.arena_used + slot.words.size <= ARENA:
             # copied: the slot may change before the row is written
             memcpy(self.arena + self.arena_used, text_bytes(slot.words), slot.words.size)
             self._words(column, self.arena + self.arena_used, slot.words.size)
@@ -384,6 +384,7 @@ cdef class Decoder(StateDecoder):
             if out == 1 and to[0] == c'/':
                 out = 0
         else:
+            size = min(size, most)
             memcpy(to, given, size)
             return size
         while at < size:
@@ -575,6 +576,7 @@ cdef class Decoder(StateDecoder):
 
     cdef void _unix_name(self, int column, const char* raw, size_t size) noexcept nogil:
         """The path of a Unix socket; ``@`` begins an abstract one (unix(7)), whose name may hold any byte."""
+        size = min(size, 108)  # sun_path (unix(7))
         if size == 0:
             return
         if raw[0] == 0:

@@ -288,6 +288,7 @@ cdef class ProcessTable:
         columns.number(P_CAPP, <int64_t>s.cap_permitted)
         columns.number(P_CAPE, <int64_t>s.cap_effective)
         columns.number(P_CAPI, <int64_t>s.cap_inheritable)
+        _put(columns, P_LOGINUSER, s.loginuser)
         _put(columns, P_CONTAINER, s.container)
         _put(columns, P_CGROUP, s.cgroup)
         if s.detailed:
@@ -298,7 +299,6 @@ cdef class ProcessTable:
             columns.number(P_VPGID, s.vpgid)
             columns.number(P_TTY, s.tty)
             columns.number(P_LOGINUID, <int64_t><int32_t>s.loginuid)
-            _put(columns, P_LOGINUSER, s.loginuser)
         if s.exepath != NULL:
             _put(columns, P_EXEPATH, s.exepath)
             columns.number(P_INO, <int64_t>s.exe_ino)
