@@ -184,7 +184,7 @@ TEXT_FIELDS = (
     "proc.cwd proc.aname proc.aname[0] proc.aname[1] proc.aname[2] proc.aname[3] proc.aname[9] proc.aexepath proc.aexe[2] proc.acmdline proc.acmdline[1] proc.exeline "
     "user.name user.homedir user.loginname group.name thread.cap_permitted fd.name fd.directory fd.filename fd.typechar fd.type fd.l4proto fd.sockfamily fd.nameraw fd.uid "
     "fd.containername container.id container.name container.image container.image.repository container.type container.mount[0] container.mount.dest[/etc] "
-    "container.mount.source[/tmp/a.b] container.mount.dest[1] container.mount.rdwr[0] k8s.pod.name k8s.ns.name k8s.pod.label[app] k8s.pod.label.a/b "
+    "container.mount.source[/tmp/a.b] container.mount.dest[1] container.mount.rdwr[0] k8s.pod.name k8s.ns.name k8s.pod.label[app] k8s.pod.label[a/b] "
     "evt.type evt.res evt.dir evt.category evt.io_dir fs.path.name fs.path.source fs.path.target "
 ).split()
 DYNAMIC_FIELDS = (

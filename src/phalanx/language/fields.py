@@ -106,7 +106,7 @@ class Ref:
         self.kinds: Final = field.kinds if kinds is None else kinds
         self.columns: Final = field.columns if columns is None else columns
         self.needs: Final = field.needs if needs is None else needs
-        self.never_absent: Final = field.never_absent if never_absent is None else never_absent
+        self.never_absent: Final = (field.never_absent and argument is None) if never_absent is None else never_absent
         self.get_list: Final = get_list or field.get_list
 
     @property

@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 
 from phalanx.language.analysis import TypeSets
 from phalanx.language.event_types import KIND_OF
-from phalanx.language.evaluate import text_of
+from phalanx.language.evaluate import holds, text_of
 from phalanx.language.fields import Ref
 from phalanx.language.fields_event import ARGUMENTS
 from phalanx.language.patterns import lower
@@ -68,6 +68,8 @@ class Branch(Form):
         self.key = f"({word} {' '.join(item.key for item in items)})" if len(items) < 40 else f"({word} {hash(tuple(item.key for item in items))} {len(items)})"
         self.cost = sum(item.cost for item in items) / 2
 
+
+_OPEN_FLAGS: Final = {"evt.is_open_read": "is_read", "evt.is_open_write": "is_write", "evt.is_open_exec": "is_exec"}
 
 TRUE: Final = Branch("and", ())
 FALSE: Final = Branch("or", ())
@@ -145,6 +147,10 @@ class Normalizer:
         ref = leaf.left
         if isinstance(leaf, Exists):
             return Atom("exists", ref, ()) if not ref.multi else Atom("node", None, (), node=leaf)
+        if ref.field.name in _OPEN_FLAGS and leaf.other is None and self.kind:
+            if self.kind != "open":
+                return TRUE if holds(False, leaf.operator, leaf.values) else FALSE
+            ref = Ref(ref.field, access=("event", _OPEN_FLAGS[ref.field.name]), never_absent=True)
         if leaf.other is not None or ref.multi:
             if ref.multi == "any" and leaf.other is None and leaf.operator in ("=", "in", "intersects") and ref.type in ("text", "int"):
                 return Atom("in", ref, leaf.values)
@@ -156,6 +162,8 @@ class Normalizer:
         operator, values, kind = leaf.operator, leaf.values, ref.type
         if kind == "dynamic":
             held = self._argument_type(ref)
+            if held:
+                ref = Ref(ref.field, ref.argument, access=("event", str(ARGUMENTS[ref.argument or ""][self.kind])))
             if held == "text" and operator not in ("<", "<=", ">", ">="):
                 kind = "text"
             elif held == "int" and operator in ("<", "<=", ">", ">="):
@@ -165,14 +173,14 @@ class Normalizer:
         if kind == "bool" and operator in ("=", "!="):
             if operator == "=":
                 return Atom("true", ref, (values[0],))
-            return Branch("and", (Atom("exists", ref, ()), Atom("true", ref, (values[0],), negated=True)))
+            return self._unequal(ref, Atom("true", ref, (values[0],), negated=True))
         if kind in ("int", "port", "float"):
             if operator in ("<", "<=", ">", ">="):
                 return Atom("number", ref, values, operator=operator)
             if operator in ("=", "in", "intersects"):
                 return Atom("in", ref, values)
             if operator == "!=":
-                return Branch("and", (Atom("exists", ref, ()), Atom("in", ref, values, negated=True)))
+                return self._unequal(ref, Atom("in", ref, values, negated=True))
             return Atom("node", None, (), node=leaf)
         if kind != "text":
             return Atom("node", None, (), node=leaf)
@@ -180,7 +188,7 @@ class Normalizer:
         if operator in ("=", "in", "intersects"):
             return Atom("in", ref, texts)
         if operator == "!=":
-            return Branch("and", (Atom("exists", ref, ()), Atom("in", ref, texts, negated=True)))
+            return self._unequal(ref, Atom("in", ref, texts, negated=True))
         if operator == "startswith":
             return Atom("prefix", ref, texts)
         if operator == "endswith":
@@ -192,6 +200,11 @@ class Normalizer:
         if operator == "glob":
             return self._glob(leaf, ref, texts[0])
         return Atom("node", None, (), node=leaf)
+
+    @staticmethod
+    def _unequal(ref: Ref, atom: Atom) -> Form:
+        """``!=``: the value is there, and another."""
+        return atom if ref.never_absent else Branch("and", (Atom("exists", ref, ()), atom))
 
     @staticmethod
     def _glob(leaf: Test, ref: Ref, glob: str) -> Form:
