@@ -25,6 +25,7 @@ from .structure import payloads
 from .verify import sign
 
 TIMEOUT_SECONDS = 20
+_RAW = "<>'\"(){}[];:,/|*$!@`=?"
 _TOKEN = re.compile(r"[\w.~+/=%:-]*\Z")
 _HOP = frozenset({"host", "content-length", "connection", "transfer-encoding", "cookie", "x-phalanx-verify"})
 
@@ -46,7 +47,8 @@ class Shape:
         """Put the payload where the source was; False when this kind of source cannot be replayed."""
         if kind == "query" and name in ("query_string", "QUERY_STRING", "RAW_URI", "REQUEST_URI"):
             pairs = urllib.parse.parse_qsl(self.query, keep_blank_values=True)
-            self.query = urllib.parse.urlencode([(key, payload) for key, _ in pairs])
+            # The application reads the query as it is sent, so what need not be encoded is not.
+            self.query = "&".join(f"{key}={urllib.parse.quote(payload, safe=_RAW)}" for key, _ in pairs)
         elif kind == "query":
             self.query = _replaced(self.query, name, payload)
         elif kind == "query.name":

@@ -29,10 +29,11 @@ def sql(text: str, ranges: Sequence[Range], marker: str) -> str:
 
 
 def shell(text: str, ranges: Sequence[Range], marker: str) -> str:
-    """The marker as a word of its own: outside quotes, not behind a backslash."""
+    """The marker behind an operator that the input brought, outside quotes and not behind a backslash."""
     quote = ""
     at = 0
-    words: list[str] = [""]
+    word = ""
+    ended = False
     while at < len(text):
         one = text[at]
         if quote:
@@ -40,25 +41,25 @@ def shell(text: str, ranges: Sequence[Range], marker: str) -> str:
                 quote = ""
             elif one == "\\" and quote == '"':
                 at += 1
-            else:
-                words[-1] += "\x01"
+            word += "\x01"
         elif one in "'\"":
             quote = one
         elif one == "\\":
             at += 1
         elif one in " \t\n;|&()<>`$":
-            words.append("")
+            if word == marker and ended:
+                return "the marker is a word of another command"
+            ended = ended or (one in ";|&\n`" and any(low <= at < high for low, high, _, _ in ranges))
+            word = ""
         else:
-            words[-1] += one
+            word += one
         at += 1
-    if marker in words:
-        return "the marker is a word of the command"
-    return ""
+    return "the marker is a word of another command" if word == marker and ended else ""
 
 
 def program(text: str, ranges: Sequence[Range], marker: str) -> str:
     """A program name: the marker in it is the program."""
-    return shell(text, ranges, marker) or ("the marker is part of the program" if text.startswith(marker) else "")
+    return shell(text, ranges, marker) or ("the marker is the program" if text.startswith(marker) else "")
 
 
 def path(text: str, ranges: Sequence[Range], marker: str) -> str:

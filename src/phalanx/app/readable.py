@@ -12,8 +12,10 @@ import importlib.metadata
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +36,6 @@ _SKIPPED_STDLIB: Final = {
     "ensurepip",
     "lib2to3",
     "site-packages",
-    "__pycache__",
 }
 _COMPLETE: Final = ".complete"
 
@@ -125,6 +126,7 @@ def readable_copy(place: Path = PLACE) -> Path:
     try:
         shutil.rmtree(work, ignore_errors=True)
         _fill(work, python.name)
+        _compile(work, python.name)
         _open_to_all(work)
         (work / _COMPLETE).touch()
         shutil.rmtree(target, ignore_errors=True)
@@ -178,9 +180,16 @@ def _fill(work: Path, python: str) -> None:
             destination = site / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, destination)
-    shutil.copytree(
-        Path(phalanx.__file__).parent, site / "phalanx", ignore=shutil.ignore_patterns("__pycache__", "*.pyx", "*.c")
-    )
+    shutil.copytree(Path(phalanx.__file__).parent, site / "phalanx", ignore=shutil.ignore_patterns("*.pyx", "*.c"))
+
+
+def _compile(work: Path, python: str) -> None:
+    """Import the hub once as root: its user could not keep the compiled modules, and would compile them at each start."""
+    environment = {"LD_LIBRARY_PATH": str(work / "lib"), "PATH": os.defpath}
+    command = [str(work / "bin" / python), "-I", "-c", "import phalanx.app.hub"]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise OSError(f"the copy does not run: {done.stderr.strip()[-300:]}")
 
 
 def _files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path, Path]]:
@@ -191,6 +200,10 @@ def _files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path
         source = Path(str(distribution.locate_file(file)))
         if source.is_file():
             yield source, Path(*file.parts)
+            if source.suffix == ".py":
+                compiled = Path(cache_from_source(str(source)))
+                if compiled.is_file():
+                    yield compiled, Path(*file.parts[:-1], "__pycache__", compiled.name)
 
 
 def _open_to_all(root: Path) -> None:

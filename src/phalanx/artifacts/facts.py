@@ -134,9 +134,10 @@ class Collector:
 
     def _run(self, cataloguer: Cataloguer, path: str, data: bytes) -> None:
         for component in cataloguer(path, data):
-            self._keep(path, component)
+            self.keep(path, component)
 
-    def _keep(self, path: str, component: Component) -> None:
+    def keep(self, path: str, component: Component) -> None:
+        """Add a component that lies in ``path``."""
         if self._count >= MAX_COMPONENTS:
             if self._count == MAX_COMPONENTS:
                 self.skip(path, f"more than {MAX_COMPONENTS} components")
@@ -156,12 +157,12 @@ class Collector:
                 if isinstance(item, JarHint):
                     self.facts.hints.setdefault(path, []).append(item)
                 else:
-                    self._keep(path, item)
+                    self.keep(path, item)
 
     def _binary(self, entry: Entry, path: str, cached: list[bytes]) -> None:
         data = cached[0] if cached else entry.data(MAX_FILE)
         for component in binary(path, data):
-            self._keep(path, component)
+            self.keep(path, component)
 
     def _special(self, entry: Entry, path: str, content: Callable[[], bytes]) -> None:
         facts = self.facts
@@ -178,7 +179,7 @@ class Collector:
             from phalanx.artifacts.cataloguers.rpmdb import rpm_database
 
             for component in rpm_database(path, content()):
-                self._keep(path, component)
+                self.keep(path, component)
 
     def fail(self, path: str, error: PhalanxError) -> None:
         """The source itself broke off; what was read before stays."""

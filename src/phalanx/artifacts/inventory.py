@@ -24,7 +24,15 @@ from phalanx.errors import PhalanxError
 from phalanx.text.hostile import decode
 from phalanx.text.versions import key
 
-__all__ = ["LayerCache", "directory_inventory", "image_inventory"]
+__all__ = [
+    "GroupsOf",
+    "LayerCache",
+    "collect_tar",
+    "directory_inventory",
+    "distro_ecosystem",
+    "image_inventory",
+    "join_facts",
+]
 
 GroupsOf = Callable[[str], Iterable[str]]
 
@@ -133,7 +141,7 @@ def directory_inventory(
     collector = Collector(declared=declared, inspectors=inspectors)
     for entry in walk_directory(root, skipped=collector.skip, exclude=exclude, one_file_system=one_file_system):
         collector.add(entry)
-    return _join([(Layer(digest=""), collector.facts)], target=target, kind=kind, digest="", groups_of=groups_of)
+    return join_facts([(Layer(digest=""), collector.facts)], target=target, kind=kind, digest="", groups_of=groups_of)
 
 
 def image_inventory(
@@ -172,7 +180,7 @@ def image_inventory(
                 cache.put(blob.diff_id, f"{variant}{declared}", facts)
         created = str(history[place].get("created_by", ""))[:500] if place < len(history) else ""
         parts.append((Layer(digest=blob.diff_id, size_bytes=size, created_by=created, cached=cached), facts))
-    return _join(parts, target=target, kind="image", digest=image.digest, groups_of=groups_of)
+    return join_facts(parts, target=target, kind="image", digest=image.digest, groups_of=groups_of)
 
 
 def _layer_facts(blob: Blob, declared: bool, inspectors: tuple[Inspector, ...]) -> tuple[Facts, int, bool]:
@@ -217,7 +225,10 @@ def collect_tar(stream: BinaryIO, collector: Collector) -> None:
         collector.skip(path, "path climbs out of the archive or is too long")
 
 
-def _join(parts: list[tuple[Layer, Facts]], *, target: str, kind: str, digest: str, groups_of: GroupsOf) -> Inventory:
+def join_facts(
+    parts: list[tuple[Layer, Facts]], *, target: str, kind: str, digest: str, groups_of: GroupsOf
+) -> Inventory:
+    """The inventory of layers, lowest first; a directory or an archive is one layer without a digest."""
     found: dict[str, tuple[str, list[Component]]] = {}
     issues: list[Issue] = []
     skipped: list[Skipped] = []

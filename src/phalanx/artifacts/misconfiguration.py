@@ -12,9 +12,18 @@ from phalanx.artifacts.secrets import find_secrets
 from phalanx.artifacts.sources.entry import Entry
 from phalanx.model.severity import Severity
 
-__all__ = ["END_OF_LIFE", "check_compose", "check_dockerfile", "check_image_config", "check_os", "inspect_configuration"]
+__all__ = [
+    "END_OF_LIFE",
+    "check_compose",
+    "check_dockerfile",
+    "check_image_config",
+    "check_os",
+    "inspect_configuration",
+]
 
-_SECRET_NAME: Final = re.compile(r"(?i)(?:^|_)(?:password|passwd|secret|token|api_?key|access_?key|private_?key|credentials?)$")
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(?:^|_)(?:password|passwd|secret|token|api_?key|access_?key|private_?key|credentials?)$"
+)
 _SHELL_FETCH: Final = re.compile(r"(?:curl|wget)\s[^|;&]{0,300}\|\s*(?:sudo\s+)?(?:ba|da|z|a)?sh\b")
 _SETUID_USUAL: Final = frozenset(
     {
@@ -37,8 +46,19 @@ END_OF_LIFE: Final = {
 }  # fmt: skip
 
 
-def _issue(rule: str, title: str, severity: Severity, path: str, text: str = "", *, line: int = 0, advice: str = "") -> Issue:
-    return Issue(kind="misconfiguration", rule=rule, title=title, severity=severity, path=path, text=text[:300], line=line, advice=advice)
+def _issue(
+    rule: str, title: str, severity: Severity, path: str, text: str = "", *, line: int = 0, advice: str = ""
+) -> Issue:
+    return Issue(
+        kind="misconfiguration",
+        rule=rule,
+        title=title,
+        severity=severity,
+        path=path,
+        text=text[:300],
+        line=line,
+        advice=advice,
+    )
 
 
 def check_os(release: OsRelease | None, today: str) -> Iterator[Issue]:
@@ -46,7 +66,9 @@ def check_os(release: OsRelease | None, today: str) -> Iterator[Issue]:
     if release is None:
         return
     parts = release.version_id.split(".")
-    version = release.version_id if release.id == "ubuntu" else ".".join(parts[:2]) if release.id == "alpine" else parts[0]
+    version = (
+        release.version_id if release.id == "ubuntu" else ".".join(parts[:2]) if release.id == "alpine" else parts[0]
+    )
     end = END_OF_LIFE.get((release.id, version))
     if end is not None and end < today:
         yield _issue(
@@ -75,16 +97,43 @@ def check_image_config(config: dict[str, Any]) -> Iterator[Issue]:
         yield from find_secrets("(image config)", str(variable)[:8192].encode("utf-8", "replace"))
     ports = inner.get("ExposedPorts")
     if isinstance(ports, dict) and any(str(port).partition("/")[0] == "22" for port in ports):
-        yield _issue("image-ssh-port", "The image offers SSH", Severity.LOW, "(image config)", "ExposedPorts: 22", advice="Use the runtime's exec instead.")
+        yield _issue(
+            "image-ssh-port",
+            "The image offers SSH",
+            Severity.LOW,
+            "(image config)",
+            "ExposedPorts: 22",
+            advice="Use the runtime's exec instead.",
+        )
     if not inner.get("Healthcheck"):
-        yield _issue("image-no-healthcheck", "No health check", Severity.INFO, "(image config)", advice="HEALTHCHECK, or the orchestrator's probes.")
+        yield _issue(
+            "image-no-healthcheck",
+            "No health check",
+            Severity.INFO,
+            "(image config)",
+            advice="HEALTHCHECK, or the orchestrator's probes.",
+        )
     for place, step in enumerate(one for one in config.get("history") or () if isinstance(one, dict)):
         command = str(step.get("created_by") or "")[:20_000]
         where = f"(image history {place + 1})"
         if re.search(r"\bADD\s+(?:--\S+\s+)*https?://", command):
-            yield _issue("image-remote-add", "ADD of a remote file", Severity.MEDIUM, where, command[:200], advice="Fetch with a checksum, or ADD --checksum.")
+            yield _issue(
+                "image-remote-add",
+                "ADD of a remote file",
+                Severity.MEDIUM,
+                where,
+                command[:200],
+                advice="Fetch with a checksum, or ADD --checksum.",
+            )
         if _SHELL_FETCH.search(command):
-            yield _issue("image-pipe-to-shell", "A download is piped into a shell", Severity.MEDIUM, where, command[:200], advice="Pin and check what is run.")
+            yield _issue(
+                "image-pipe-to-shell",
+                "A download is piped into a shell",
+                Severity.MEDIUM,
+                where,
+                command[:200],
+                advice="Pin and check what is run.",
+            )
         yield from find_secrets(where, command.encode("utf-8", "replace"))
 
 
@@ -93,9 +142,21 @@ def inspect_configuration(entry: Entry, content: Callable[[], bytes]) -> Iterato
     path = entry.path
     name = path.rpartition("/")[2]
     if entry.setuid and entry.executable and name not in _SETUID_USUAL:
-        yield _issue("file-setuid", "Program runs with its owner's rights (setuid or setgid)", Severity.MEDIUM, path, advice="chmod a-s, if nothing needs it.")
+        yield _issue(
+            "file-setuid",
+            "Program runs with its owner's rights (setuid or setgid)",
+            Severity.MEDIUM,
+            path,
+            advice="chmod a-s, if nothing needs it.",
+        )
     if entry.world_writable and (entry.executable or path.startswith("etc/")):
-        yield _issue("file-world-writable", "Everybody may change this program or configuration", Severity.HIGH, path, advice="chmod o-w")
+        yield _issue(
+            "file-world-writable",
+            "Everybody may change this program or configuration",
+            Severity.HIGH,
+            path,
+            advice="chmod o-w",
+        )
     if entry.size > 1 << 20:
         return
     if name in ("Dockerfile", "Containerfile") or name.startswith("Dockerfile.") or name.endswith(".dockerfile"):
@@ -122,7 +183,15 @@ def check_dockerfile(path: str, text: str) -> Iterator[Issue]:
         elif instruction == "USER":
             user = rest.split(":")[0].strip()
         elif instruction == "ADD" and re.search(r"https?://", rest) and "--checksum" not in rest:
-            yield _issue("dockerfile-remote-add", "ADD of a remote file without a checksum", Severity.MEDIUM, path, rest, line=line, advice="ADD --checksum=sha256:…")
+            yield _issue(
+                "dockerfile-remote-add",
+                "ADD of a remote file without a checksum",
+                Severity.MEDIUM,
+                path,
+                rest,
+                line=line,
+                advice="ADD --checksum=sha256:…",
+            )
         elif instruction in ("ENV", "ARG"):
             for name, value in re.findall(r"([A-Za-z_][A-Za-z0-9_]*)(?:=|\s+)(\"[^\"]*\"|\S+)", rest)[:50]:
                 if _SECRET_NAME.search(name) and value.strip("\"'") and not value.startswith("$"):
@@ -130,13 +199,38 @@ def check_dockerfile(path: str, text: str) -> Iterator[Issue]:
                                  advice="RUN --mount=type=secret")  # fmt: skip
         elif instruction == "RUN":
             if _SHELL_FETCH.search(rest):
-                yield _issue("dockerfile-pipe-to-shell", "A download is piped into a shell", Severity.MEDIUM, path, rest, line=line, advice="Pin and check what is run.")
+                yield _issue(
+                    "dockerfile-pipe-to-shell",
+                    "A download is piped into a shell",
+                    Severity.MEDIUM,
+                    path,
+                    rest,
+                    line=line,
+                    advice="Pin and check what is run.",
+                )
             if re.search(r"\bchmod\s+(?:-R\s+)?(?:0?777|a\+rwx)\b", rest):
-                yield _issue("dockerfile-chmod-777", "chmod 777: everybody may change these files", Severity.MEDIUM, path, rest, line=line)
+                yield _issue(
+                    "dockerfile-chmod-777",
+                    "chmod 777: everybody may change these files",
+                    Severity.MEDIUM,
+                    path,
+                    rest,
+                    line=line,
+                )
             if re.search(r"\bsudo\b", rest) and "install" not in rest:
-                yield _issue("dockerfile-sudo", "sudo in a build step", Severity.LOW, path, rest, line=line, advice="Use USER.")
+                yield _issue(
+                    "dockerfile-sudo", "sudo in a build step", Severity.LOW, path, rest, line=line, advice="Use USER."
+                )
     if from_line and user in ("", "root", "0"):
-        yield _issue("dockerfile-root-user", "The image runs as root", Severity.MEDIUM, path, f"USER {user or 'not set'}", line=from_line, advice="End with USER and an id over 0.")
+        yield _issue(
+            "dockerfile-root-user",
+            "The image runs as root",
+            Severity.MEDIUM,
+            path,
+            f"USER {user or 'not set'}",
+            line=from_line,
+            advice="End with USER and an id over 0.",
+        )
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
@@ -167,23 +261,76 @@ def check_compose(path: str, data: bytes) -> Iterator[Issue]:
     except (yaml.YAMLError, RecursionError, ValueError):
         return
     services = made.get("services") if isinstance(made, dict) else None
-    for name, service in (services.items() if isinstance(services, dict) else ()):
+    for name, service in services.items() if isinstance(services, dict) else ():
         if not isinstance(service, dict):
             continue
         if service.get("privileged") is True:
-            yield _issue("compose-privileged", f"Service {name} is privileged: its root is the host's root", Severity.HIGH, path, "privileged: true")
+            yield _issue(
+                "compose-privileged",
+                f"Service {name} is privileged: its root is the host's root",
+                Severity.HIGH,
+                path,
+                "privileged: true",
+            )
         for key, title in (("network_mode", "network"), ("pid", "processes"), ("ipc", "shared memory")):
             if service.get(key) == "host":
-                yield _issue(f"compose-host-{key.partition('_')[0]}", f"Service {name} shares the host's {title}", Severity.MEDIUM, path, f"{key}: host")
+                yield _issue(
+                    f"compose-host-{key.partition('_')[0]}",
+                    f"Service {name} shares the host's {title}",
+                    Severity.MEDIUM,
+                    path,
+                    f"{key}: host",
+                )
         for volume in service.get("volumes") or ():
             source = str(volume.get("source", "")) if isinstance(volume, dict) else str(volume).partition(":")[0]
-            if source.rstrip("/") in ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/etc", "/root", "/proc", "/sys") or source == "/":
-                yield _issue("compose-host-path", f"Service {name} mounts {source} of the host", Severity.HIGH, path, source)
+            if (
+                source.rstrip("/")
+                in (
+                    "/var/run/docker.sock",
+                    "/run/docker.sock",
+                    "/run/containerd/containerd.sock",
+                    "/etc",
+                    "/root",
+                    "/proc",
+                    "/sys",
+                )
+                or source == "/"
+            ):
+                yield _issue(
+                    "compose-host-path", f"Service {name} mounts {source} of the host", Severity.HIGH, path, source
+                )
         environment = service.get("environment")
-        pairs = environment.items() if isinstance(environment, dict) else [str(one).partition("=")[::2] for one in environment or ()] if isinstance(environment, list) else []
+        pairs = (
+            environment.items()
+            if isinstance(environment, dict)
+            else [str(one).partition("=")[::2] for one in environment or ()]
+            if isinstance(environment, list)
+            else []
+        )
         for variable, value in pairs:
             if _SECRET_NAME.search(str(variable)) and isinstance(value, str) and value and not value.startswith("$"):
-                yield _issue("compose-secret", f"Service {name}: a secret stands in the file", Severity.HIGH, path, str(variable), advice="secrets:, or an env file that is not committed.")
+                yield _issue(
+                    "compose-secret",
+                    f"Service {name}: a secret stands in the file",
+                    Severity.HIGH,
+                    path,
+                    str(variable),
+                    advice="secrets:, or an env file that is not committed.",
+                )
         for capability in service.get("cap_add") or ():
-            if str(capability).upper().removeprefix("CAP_") in ("SYS_ADMIN", "ALL", "SYS_MODULE", "SYS_PTRACE", "DAC_READ_SEARCH", "BPF", "NET_ADMIN"):
-                yield _issue("compose-capability", f"Service {name} adds {capability}", Severity.HIGH, path, f"cap_add: {json.dumps(str(capability))}")
+            if str(capability).upper().removeprefix("CAP_") in (
+                "SYS_ADMIN",
+                "ALL",
+                "SYS_MODULE",
+                "SYS_PTRACE",
+                "DAC_READ_SEARCH",
+                "BPF",
+                "NET_ADMIN",
+            ):
+                yield _issue(
+                    "compose-capability",
+                    f"Service {name} adds {capability}",
+                    Severity.HIGH,
+                    path,
+                    f"cap_add: {json.dumps(str(capability))}",
+                )

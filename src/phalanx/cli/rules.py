@@ -59,7 +59,9 @@ def _load(paths: tuple[Path, ...], *, own: bool = False) -> RuleSet:
 def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(found for found in path.iterdir() if found.suffix in (".yaml", ".yml") and found.is_file())
+            yield from sorted(
+                found for found in path.iterdir() if found.suffix in (".yaml", ".yml") and found.is_file()
+            )
         else:
             yield path
 
@@ -70,14 +72,18 @@ def _find(ruleset: RuleSet, name: str) -> Rule:
         from difflib import get_close_matches
 
         near = get_close_matches(name, [known for each in ruleset.rules for known in (each.id, each.name)], 1)
-        raise NotFoundError(f"there is no rule {name!r}", hint=f"did you mean {near[0]!r}?" if near else "phalanx rules check lists what a file holds with -v")
+        raise NotFoundError(
+            f"there is no rule {name!r}",
+            hint=f"did you mean {near[0]!r}?" if near else "phalanx rules check lists what a file holds with -v",
+        )
     return rule
 
 
 def _problem_lines(problem: Problem) -> Iterator[str]:
     """A problem for a terminal: place, message, the line with a caret, advice."""
-    yield f"{show(problem.file, 300)}:{problem.line}:{problem.column}: {problem.severity}: {show(problem.message, 1000)}" + (
-        f" [{show(problem.item, 120)}]" if problem.item else ""
+    yield (
+        f"{show(problem.file, 300)}:{problem.line}:{problem.column}: {problem.severity}: {show(problem.message, 1000)}"
+        + (f" [{show(problem.item, 120)}]" if problem.item else "")
     )
     if problem.source:
         start = max(0, problem.column - 1 - 90)
@@ -113,7 +119,17 @@ def check_command(files: tuple[Path, ...], verbose: bool, with_own: bool, as_jso
         "dormant": ruleset.dormant,
     }
     if as_json:
-        states = [{"id": rule.id, "name": rule.name, "state": rule.state, "dormant": rule.dormant, "file": rule.file, "line": rule.line} for rule in ruleset.rules]
+        states = [
+            {
+                "id": rule.id,
+                "name": rule.name,
+                "state": rule.state,
+                "dormant": rule.dormant,
+                "file": rule.file,
+                "line": rule.line,
+            }
+            for rule in ruleset.rules
+        ]
         write_json([{**counts, "problems": ruleset.problems, "states": states}])
         return 1 if ruleset.errors else 0
     for problem in ruleset.problems:
@@ -121,7 +137,9 @@ def check_command(files: tuple[Path, ...], verbose: bool, with_own: bool, as_jso
             click.echo(line)
     for rule in ruleset.rules:
         if verbose:
-            click.echo(f"{rule.state:<8} {show(rule.id, 60)}" + (f"  {show(rule.name, 80)}" if rule.name != rule.id else ""))
+            click.echo(
+                f"{rule.state:<8} {show(rule.id, 60)}" + (f"  {show(rule.name, 80)}" if rule.name != rule.id else "")
+            )
         if rule.dormant:
             click.echo(f"dormant: {show(rule.name, 120)}: {show(rule.dormant, 300)}")
     click.echo(" ".join(f"{name}={count}" for name, count in counts.items()))
@@ -132,7 +150,13 @@ def check_command(files: tuple[Path, ...], verbose: bool, with_own: bool, as_jso
 
 
 @rules.command("run")
-@click.option("--events", "events_file", required=True, type=click.File("rb"), help="Events, one JSON object a line; - is standard input.")
+@click.option(
+    "--events",
+    "events_file",
+    required=True,
+    type=click.File("rb"),
+    help="Events, one JSON object a line; - is standard input.",
+)
 @click.argument("files", nargs=-1, type=_file)
 @click.option("--rule", "only", multiple=True, help="Only this rule (id or name); may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print each detection as JSON.")
@@ -159,7 +183,10 @@ def run_command(events_file: IO[bytes], files: tuple[Path, ...], only: tuple[str
         try:
             event = decode_event(line)
         except msgspec.MsgspecError as error:
-            raise CorruptError(f"line {number} is no event: {error}", hint="one JSON object a line, as `phalanx events query --json` and docs/reference/events.md have it") from error
+            raise CorruptError(
+                f"line {number} is no event: {error}",
+                hint="one JSON object a line, as `phalanx events query --json` and docs/reference/events.md have it",
+            ) from error
         now[0] = max(now[0], event.ts_ns)
         engine.tick()
         seen += 1
@@ -180,7 +207,9 @@ def run_command(events_file: IO[bytes], files: tuple[Path, ...], only: tuple[str
     now[0] += 60_000_000_000
     engine.tick()
     statistics = engine.statistics()
-    click.echo(f"events={seen} detections={fired} undecided={statistics.undecided} rules={len(ruleset.active)}", err=True)
+    click.echo(
+        f"events={seen} detections={fired} undecided={statistics.undecided} rules={len(ruleset.active)}", err=True
+    )
     return 1 if fired else 0
 
 
@@ -213,7 +242,9 @@ def explain_command(name: str, files: tuple[Path, ...], as_json: bool) -> int:
         if title in ("rule", "state"):
             continue
         click.echo(f"\n{title}")
-        click.echo(_indented(value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value)).decode()))
+        click.echo(
+            _indented(value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value)).decode())
+        )
     return 0
 
 
@@ -232,9 +263,15 @@ def _explained(ruleset: RuleSet, rule: Rule) -> dict[str, Any]:
     universe = Universe(type_literals(node))
     types = TypeSets(universe, filled_only=True)
     parts: dict[str, Any] = {"rule": rule.id, "state": rule.state, "condition": rule.written, "tree": _tree(node)}
-    asked = [kind for kind in (rule.event_types or tuple(KIND_OF)) if kind in KIND_OF and types.true_for(node) & universe.bit[kind]]
+    asked = [
+        kind
+        for kind in (rule.event_types or tuple(KIND_OF))
+        if kind in KIND_OF and types.true_for(node) & universe.bit[kind]
+    ]
     if asked:
-        parts["matcher"] = f"# for {asked[0]}\n" + source_of([(0, Normalizer(asked[0], TypeSets(universe), "known").form(node))])
+        parts["matcher"] = f"# for {asked[0]}\n" + source_of(
+            [(0, Normalizer(asked[0], TypeSets(universe), "known").form(node))]
+        )
     try:
         from phalanx.store.events.lowering import lower_condition
 
@@ -285,7 +322,12 @@ def test_command(client: HubClient, as_json: bool, rule: str, since: str, until:
     answer = client.call(
         "POST",
         "rules/back-test",
-        body={"text": decode(file.read_bytes()) if file is not None else "", "rule": rule, "since_ns": parse_time(since), "until_ns": parse_time(until)},
+        body={
+            "text": decode(file.read_bytes()) if file is not None else "",
+            "rule": rule,
+            "since_ns": parse_time(since),
+            "until_ns": parse_time(until),
+        },
     )
     if as_json:
         write_json([answer])
@@ -297,6 +339,8 @@ def test_command(client: HubClient, as_json: bool, rule: str, since: str, until:
     for actor, count in answer["by_actor"]:
         click.echo(f"{count:>8}  {show(actor, 120)}", err=True)
     capped = " or more" if answer["capped"] else ""
-    sentence = answer["coverage"].get("sentence") or ("Complete." if answer["coverage"].get("complete") else "Not complete.")
+    sentence = answer["coverage"].get("sentence") or (
+        "Complete." if answer["coverage"].get("complete") else "Not complete."
+    )
     click.echo(f"fires={answer['fires']}{capped}. {sentence} ({time.monotonic() - began:.1f} s)")
     return 1 if answer["fires"] else 0

@@ -547,6 +547,8 @@ def aiohttp_app(module: ModuleType) -> None:
                     from ..verify import offered
 
                     request.verify = offered(request)
+                    if request.verify is not None:
+                        inner[_VERIFY] = request.verify
             except Exception:  # noqa: BLE001
                 runtime.failed("aiohttp")
             try:
@@ -555,8 +557,6 @@ def aiohttp_app(module: ModuleType) -> None:
                     with runtime.Busy(request):
                         request.status = int(answer.status)
                         response.headers(request, list(answer.headers.items()))
-                        if request.verify is not None and not answer.prepared:
-                            answer.headers["X-Phalanx-Verify-Result"] = request.verify.result()
                 except Exception:  # noqa: BLE001
                     runtime.failed("aiohttp")
                 return answer
@@ -653,7 +653,21 @@ def aiohttp_response(module: ModuleType) -> None:
 
         return wrapper
 
+    def prepare(original: Any) -> Callable[..., Any]:
+        async def wrapper(self: Any, inner: Any) -> Any:
+            # Also the answer to an exception, which is made after the application's own handling ended.
+            verification = inner.get(_VERIFY) if hasattr(inner, "get") else None
+            if verification is not None and not self.prepared:
+                self.headers["X-Phalanx-Verify-Result"] = verification.result()
+            return await original(self, inner)
+
+        return wrapper
+
     patch.wrap(module, "Response.__init__", init)
+    patch.wrap(module, "StreamResponse.prepare", prepare)
+
+
+_VERIFY = "phalanx_app.verify"
 
 
 def tornado_web(module: ModuleType) -> None:

@@ -6,6 +6,7 @@ import socket
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
+from phalanx.errors import UsageError
 from phalanx.respond.notify.apprise_channel import check_apprise_address, send_apprise
 from phalanx.respond.notify.message import Notification
 from phalanx.respond.notify.syslog import check_syslog_address, send_syslog
@@ -20,6 +21,10 @@ MASK = "••••••"
 
 def check_address(kind: ChannelKind, address: str) -> None:
     """UsageError when ``address`` is none for this kind of channel."""
+    try:
+        urlsplit(address)
+    except ValueError as error:  # a bracket that is never closed
+        raise UsageError("this is no address") from error
     match kind:
         case "apprise":
             check_apprise_address(address)

@@ -37,8 +37,11 @@ def _wsl() -> bool:
 
 
 def _in_container() -> bool:
-    """True when this process sits in a pid namespace of its own: pid 2 of the host is a kernel thread."""
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or not Path("/proc/2/comm").exists()
+    """True when this process sees another pid namespace than the host's, where pid 2 is the kernel's ``kthreadd``."""
+    try:
+        return Path("/proc/2/comm").read_text() != "kthreadd\n"
+    except OSError:
+        return True
 
 
 def checks() -> list[Check]:

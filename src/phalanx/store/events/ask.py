@@ -15,7 +15,7 @@ from phalanx.language.query import EventQuery
 from phalanx.store.events.engine import text_literal
 from phalanx.store.events.lowered import Lowered
 from phalanx.store.events.schema import COLUMNS
-from phalanx.store.events.sql import Sources, flat, text_condition
+from phalanx.store.events.sql import Sources, flat, text_condition, text_processes
 
 if TYPE_CHECKING:
     import duckdb
@@ -190,12 +190,16 @@ def windows(plan: Plan, spans: Sequence[tuple[int, int, int]], since: int, until
         width *= _WINDOW_GROWTH
 
 
-def register(cursor: duckdb.DuckDBPyConnection, sources: Sources) -> None:
-    """Makes the hot tables of ``sources`` known to ``cursor``."""
+def register(cursor: duckdb.DuckDBPyConnection, sources: Sources, text: str = "") -> Sources:
+    """Makes the hot tables of ``sources`` known to ``cursor``; with ``text`` the answer also knows the processes in which it occurs."""
     for name, table in (*sources.hot_events.items(), *sources.hot_processes.items()):
         cursor.register(name, table)
     if sources.facts is not None:
         cursor.register("facts", sources.facts)
+    if not text:
+        return sources
+    keys = cursor.execute(*text_processes(sources, text)).fetchall()
+    return msgspec.structs.replace(sources, text_processes=tuple(sorted(key for (key,) in keys)))
 
 
 def _restriction(plan: Plan, sources: Sources, since: int, until: int) -> tuple[list[str], list[Any]]:
@@ -211,7 +215,7 @@ def _restriction(plan: Plan, sources: Sources, since: int, until: int) -> tuple[
         where.append(f"(e.ts_ns, e.agent, e.seq) {sign} (?::BIGINT, ?, ?::UBIGINT)")
         parameters += plan.after
     if plan.query.text:
-        text, more = text_condition(sources, plan.query.text)
+        text, more = text_condition(sources, plan.query.text, sources.text_processes)
         where.append(text)
         parameters += more
     return where, parameters

@@ -52,6 +52,8 @@ class Engine:
                 "preserve_insertion_order": False,
             },
         )
+        # Parts never change, so their footers are read once.
+        self._database.execute("SET parquet_metadata_cache = true")
         self._database.execute(f"SET allowed_directories = [{text_literal(str(root))}]")
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")

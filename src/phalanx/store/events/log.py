@@ -222,7 +222,7 @@ class LogEventStore(EventStore):
     def _counts(self, cursor: Any, plan: ask.Plan, sources: Sources, since: int, until: int) -> tuple[pa.Table, int | None]:
         if not sources.events and not sources.hot_events:
             return ask.empty_counts(plan), 0 if plan.where is not None else None
-        ask.register(cursor, sources)
+        sources = ask.register(cursor, sources, plan.query.text)
         table = self._fetch(cursor, *ask.count_plan(plan, sources, since, until))
         more = None if plan.query.undecided else ask.undecided_sql(plan, sources, since, until)
         if more is None:
@@ -239,7 +239,7 @@ class LogEventStore(EventStore):
             if not sources.events and not sources.hot_events:
                 continue
             scanned += sources.rows
-            ask.register(cursor, sources)
+            sources = ask.register(cursor, sources, plan.query.text)
             keys = self._fetch(cursor, *ask.key_plan(plan, sources, low, high, limit + 1 - found))
             pieces.append(keys)
             found += keys.num_rows

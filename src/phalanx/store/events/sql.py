@@ -14,7 +14,7 @@ from phalanx.store.events.engine import text_literal
 from phalanx.store.events.relation import HOT_EVENT_SCHEMA, PROCESS_RELATION
 from phalanx.store.events.schema import COLUMNS, PROCESSLESS_KINDS
 
-__all__ = ["TEXT_COLUMNS", "Sources", "flat", "text_condition", "union"]
+__all__ = ["MAX_TEXT_PROCESSES", "TEXT_COLUMNS", "Sources", "flat", "text_condition", "text_processes", "union"]
 
 _STORED_EVENT: Final = frozenset(HOT_EVENT_SCHEMA.names)
 _STORED_PROCESS: Final = frozenset(PROCESS_RELATION.names)
@@ -29,6 +29,10 @@ TEXT_COLUMNS: Final = {
 """Where a text is looked for."""
 
 
+MAX_TEXT_PROCESSES: Final = 2000
+"""So many processes with the text are named one by one; it spares a join over all events."""
+
+
 class Sources(Struct, frozen=True, kw_only=True):
     """What a question is asked of; the Arrow tables are registered under their keys."""
 
@@ -40,6 +44,8 @@ class Sources(Struct, frozen=True, kw_only=True):
     facts: pa.Table | None = None
     rows: int = 0
     """Events in all of it."""
+    text_processes: tuple[int, ...] = ()
+    """Keys of processes with the text that is looked for."""
 
 
 def union(columns: Sequence[str], files: Sequence[str], tables: Iterable[str]) -> str:
@@ -121,24 +127,32 @@ def _named(where: Sequence[str]) -> set[str]:
     return {name for text in where for name in _EVENT_COLUMN.findall(text)} & _STORED_EVENT
 
 
-def text_condition(sources: Sources, text: str) -> tuple[str, list[Any]]:
-    """Condition on ``e`` that is true for events in which ``text`` occurs, whatever its case, and its parameters."""
-    # RE2 folds case while it searches, in half the time of lowering each text first; without letters there is nothing to fold.
-    folds = text.lower() != text.upper()
-    function, parameter = ("regexp_matches", "(?i)" + _quote(text)) if folds else ("contains", text)
-    process_columns = TEXT_COLUMNS["process"]
-    found = " OR ".join(f"{function}({name}, ?)" for name in process_columns)
-    inner = union(sorted({"proc", *process_columns}), sources.processes, sources.hot_processes)
-    pieces = [f"e.proc IN (SELECT proc FROM ({inner}) WHERE {found})"]
+def text_processes(sources: Sources, text: str) -> tuple[str, list[Any]]:
+    """SQL for the keys of at most :data:`MAX_TEXT_PROCESSES` + 1 processes in whose texts ``text`` occurs, and its parameters."""
+    columns = TEXT_COLUMNS["process"]
+    found = " OR ".join(f"contains(lower({name}), ?)" for name in columns)
+    inner = union(sorted({"proc", *columns}), sources.processes, sources.hot_processes)
+    return f"SELECT proc FROM ({inner}) WHERE {found} LIMIT {MAX_TEXT_PROCESSES + 1}", [text.lower()] * len(columns)
+
+
+def text_condition(sources: Sources, text: str, processes: Sequence[int]) -> tuple[str, list[Any]]:
+    """Condition on ``e`` that is true for events in which ``text`` occurs, whatever its case, and its parameters.
+
+    Args:
+        processes: what :func:`text_processes` gave; a long list is asked for again inside.
+    """
+    low = text.lower()
+    pieces = []
+    parameters: list[Any] = []
     for name in TEXT_COLUMNS["event"]:
         # The path as the caller gave it is mostly the path that was resolved: comparing is cheaper than searching again.
         once = "e.name IS DISTINCT FROM e.fd_name AND " if name == "name" else ""
-        pieces.append(f"({once}{function}(e.{name}, ?))")
-    return f"coalesce({' OR '.join(pieces)}, false)", [parameter] * (len(process_columns) + len(TEXT_COLUMNS["event"]))
-
-
-def _quote(text: str) -> str:
-    """``text`` as a regular expression of RE2 that matches it."""
-    return "".join(
-        "\\x00" if char == "\0" else char if char.isalnum() or char == "_" or ord(char) > 127 else "\\" + char for char in text
-    )
+        pieces.append(f"({once}contains(lower(e.{name}), ?))")
+        parameters.append(low)
+    if len(processes) > MAX_TEXT_PROCESSES:
+        inner, more = text_processes(sources, text)
+        pieces.append(f"e.proc IN ({inner.rpartition(' LIMIT ')[0]})")
+        parameters += more
+    elif processes:
+        pieces.append(f"e.proc IN ({', '.join(map(str, processes))})")
+    return f"coalesce({' OR '.join(pieces)}, false)", parameters

@@ -58,15 +58,15 @@ static __always_inline __u32 socket_call(__u32 which)
 /* The x86_64 number of the call that returns; sets *compat. */
 static __always_inline __u32 call_number(struct pt_regs *regs, bool *compat)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	__u32 nr = BPF_CORE_READ(regs, orig_ax);
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 nr = regs->orig_ax;
 
-	*compat = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	*compat = task->thread_info.status & TS_COMPAT;
 	if (*compat) {
 		__u32 *known;
 
 		if (nr == SOCKETCALL_32)
-			return socket_call(BPF_CORE_READ(regs, bx));
+			return socket_call(regs->bx);
 		known = bpf_map_lookup_elem(&calls32, &nr);
 		return known && *known ? *known - 1 : PH_NO_CALL;
 	}
@@ -86,36 +86,36 @@ static __always_inline struct ph_want *begin_call(struct ph_record *rec, struct 
 	rec->nr = nr;
 	rec->ret = ret;
 	if (!compat) {
-		rec->arg[0] = BPF_CORE_READ(regs, di);
-		rec->arg[1] = BPF_CORE_READ(regs, si);
-		rec->arg[2] = BPF_CORE_READ(regs, dx);
-		rec->arg[3] = BPF_CORE_READ(regs, r10);
-		rec->arg[4] = BPF_CORE_READ(regs, r8);
-		rec->arg[5] = BPF_CORE_READ(regs, r9);
+		rec->arg[0] = regs->di;
+		rec->arg[1] = regs->si;
+		rec->arg[2] = regs->dx;
+		rec->arg[3] = regs->r10;
+		rec->arg[4] = regs->r8;
+		rec->arg[5] = regs->r9;
 		return want;
 	}
 	rec->flags |= PH_F_COMPAT;
 	rec->ret = (__s32)ret;
-	if ((__u32)BPF_CORE_READ(regs, orig_ax) == SOCKETCALL_32) {
+	if ((__u32)regs->orig_ax == SOCKETCALL_32) {
 		__u32 args[6] = {};
 
-		bpf_probe_read_user(args, sizeof(args), (void *)(unsigned long)(__u32)BPF_CORE_READ(regs, cx));
+		bpf_probe_read_user(args, sizeof(args), (void *)(unsigned long)(__u32)regs->cx);
 		rec->arg[0] = args[0];
 		rec->arg[1] = args[1];
 		rec->arg[2] = args[2];
 		rec->arg[3] = args[3];
 		rec->arg[4] = args[4];
 		rec->arg[5] = args[5];
-		if (BPF_CORE_READ(regs, bx) == 9) /* send: no address */
+		if (regs->bx == 9) /* send: no address */
 			rec->arg[4] = rec->arg[5] = 0;
 		return want;
 	}
-	rec->arg[0] = (__u32)BPF_CORE_READ(regs, bx);
-	rec->arg[1] = (__u32)BPF_CORE_READ(regs, cx);
-	rec->arg[2] = (__u32)BPF_CORE_READ(regs, dx);
-	rec->arg[3] = (__u32)BPF_CORE_READ(regs, si);
-	rec->arg[4] = (__u32)BPF_CORE_READ(regs, di);
-	rec->arg[5] = (__u32)BPF_CORE_READ(regs, bp);
+	rec->arg[0] = (__u32)regs->bx;
+	rec->arg[1] = (__u32)regs->cx;
+	rec->arg[2] = (__u32)regs->dx;
+	rec->arg[3] = (__u32)regs->si;
+	rec->arg[4] = (__u32)regs->di;
+	rec->arg[5] = (__u32)regs->bp;
 	return want;
 }
 

@@ -6,7 +6,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int tell(__u16 type, struct cgroup *cgroup)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 
 	if (!rec || BPF_CORE_READ(cgroup, root, hierarchy_id) != 0)

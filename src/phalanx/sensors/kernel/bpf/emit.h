@@ -46,30 +46,30 @@ static __always_inline struct ph_record *scratch_record(void)
 	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
-static __always_inline __u64 dfl_cgroup_id(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-}
-
-/* Everything of the fixed part that every record says; the rest is zero. */
+/*
+ * Everything of the fixed part that every record says; the rest is zero. `task` is a typed pointer of the verifier's, whose members
+ * are plain loads; a helper call for each would cost more than all the rest.
+ */
 static __always_inline void begin(struct ph_record *rec, __u16 type, struct task_struct *task)
 {
-	const struct cred *cred = BPF_CORE_READ(task, cred);
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	const struct cred *cred = task->cred;
+	struct task_struct *leader = task->group_leader;
+	__u64 capabilities[3] = {}; /* inheritable, permitted, effective: neighbours in struct cred since 2.6 */
 
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->type = type;
 	rec->nr = PH_NO_CALL;
 	rec->ts = bpf_ktime_get_boot_ns();
-	rec->start = BPF_CORE_READ(leader, start_boottime);
-	rec->pid = BPF_CORE_READ(task, tgid);
-	rec->tid = BPF_CORE_READ(task, pid);
-	rec->uid = BPF_CORE_READ(cred, euid.val);
-	rec->gid = BPF_CORE_READ(cred, egid.val);
-	bpf_core_read(&rec->cap_permitted, 8, &cred->cap_permitted);
-	bpf_core_read(&rec->cap_effective, 8, &cred->cap_effective);
-	bpf_core_read(&rec->cap_inheritable, 8, &cred->cap_inheritable);
-	rec->cgroup = dfl_cgroup_id(task);
+	rec->start = leader->start_boottime;
+	rec->pid = task->tgid;
+	rec->tid = task->pid;
+	rec->uid = cred->euid.val;
+	rec->gid = cred->egid.val;
+	bpf_core_read(capabilities, sizeof(capabilities), &cred->cap_inheritable);
+	rec->cap_inheritable = capabilities[0];
+	rec->cap_permitted = capabilities[1];
+	rec->cap_effective = capabilities[2];
+	rec->cgroup = task->cgroups->dfl_cgrp->kn->id;
 	rec->cpu = bpf_get_smp_processor_id();
 	rec->fd.num = PH_NO_FD;
 	rec->size = sizeof(*rec);

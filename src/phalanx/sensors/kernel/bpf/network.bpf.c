@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_socket, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 	struct ph_want *want;
 
@@ -27,7 +27,7 @@ int BPF_PROG(call_socket, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_dup, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 	struct ph_want *want;
 	struct file *file;
@@ -38,7 +38,7 @@ int BPF_PROG(call_dup, struct pt_regs *regs, long ret)
 	if (!rec || !want)
 		return 0;
 	if (nr == NR_FCNTL) {
-		__u32 command = compat ? BPF_CORE_READ(regs, cx) : BPF_CORE_READ(regs, si);
+		__u32 command = compat ? regs->cx : regs->si;
 
 		if (command != 0 && command != 1030) /* F_DUPFD, F_DUPFD_CLOEXEC */
 			return 0;
@@ -75,7 +75,7 @@ struct message32 {
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_message, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 	__u64 name = 0, payload = 0, payload_len = 0;
 	__u32 name_len = 0;
@@ -88,8 +88,8 @@ int BPF_PROG(call_message, struct pt_regs *regs, long ret)
 	if (!rec)
 		return 0;
 	/* most calls are a stream's: ask that first */
-	file = file_of(task, (__s32)(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT ? BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di)));
-	if (!(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)) {
+	file = file_of(task, (__s32)(task->thread_info.status & TS_COMPAT ? regs->bx : regs->di));
+	if (!(task->thread_info.status & TS_COMPAT)) {
 		if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
 			return 0;
 		socket = BPF_CORE_READ(file, private_data);

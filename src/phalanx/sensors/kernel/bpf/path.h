@@ -12,6 +12,7 @@
 struct walk {
 	struct dentry *dentry;
 	struct vfsmount *mnt;
+	struct dentry *mnt_root;
 	struct dentry *root;
 	struct vfsmount *root_mnt;
 	__u32 begin;
@@ -19,47 +20,65 @@ struct walk {
 	__u32 done;
 };
 
+/* d_parent and d_name are neighbours in struct dentry: one read for both */
+struct dentry_names {
+	struct dentry *parent;
+	__u64 hash_len;
+	const unsigned char *name;
+};
+
 static long walk_step(__u32 index, void *context)
 {
 	struct walk *walk = context;
 	struct ph_record *rec = scratch_record();
-	struct dentry *dentry = walk->dentry, *parent;
-	struct vfsmount *mnt = walk->mnt;
+	struct dentry *dentry = walk->dentry;
+	struct dentry_names names = {};
 	__u32 used = walk->used;
-	const unsigned char *name;
 	long n;
 
 	if (!rec || used > PH_DATA_MAX)
 		return 1;
 	if (used - walk->begin > PH_PATH_MAX - 256)
 		return 1;
-	if (dentry == walk->root && mnt == walk->root_mnt) {
-		walk->done = 1;
-		return 1;
-	}
-	if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
+	if (dentry == walk->mnt_root) {
+		struct vfsmount *mnt = walk->mnt;
 		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+		struct mount *above;
 
+		if (dentry == walk->root && mnt == walk->root_mnt) {
+			walk->done = 1;
+			return 1;
+		}
+		above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount || !above) {
 			walk->done = 1;
 			return 1;
 		}
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->mnt = mnt;
+		walk->mnt_root = BPF_CORE_READ(mnt, mnt_root);
 		return 0;
 	}
-	parent = BPF_CORE_READ(dentry, d_parent);
-	if (parent == dentry || !parent) {
+	if (dentry == walk->root && walk->mnt == walk->root_mnt) {
+		walk->done = 1; /* chroot into the middle of a file system */
+		return 1;
+	}
+	if (bpf_core_field_offset(struct dentry, d_name) == bpf_core_field_offset(struct dentry, d_parent) + sizeof(void *)) {
+		bpf_core_read(&names, sizeof(names), &dentry->d_parent);
+	} else {
+		names.parent = BPF_CORE_READ(dentry, d_parent);
+		names.name = BPF_CORE_READ(dentry, d_name.name);
+	}
+	if (names.parent == dentry || !names.parent) {
 		walk->done = 1;
 		return 1;
 	}
-	name = BPF_CORE_READ(dentry, d_name.name);
-	n = bpf_probe_read_kernel_str(PH_AT(rec, used), 256, name);
+	n = bpf_probe_read_kernel_str(PH_AT(rec, used), 256, names.name);
 	if (n <= 0)
 		return 1;
 	walk->used = used + n;
-	walk->dentry = parent;
+	walk->dentry = names.parent;
 	return 0;
 }
 
@@ -67,16 +86,17 @@ static long walk_step(__u32 index, void *context)
 static __always_inline void add_path(struct ph_record *rec, __u8 kind, struct task_struct *task, struct vfsmount *mnt, struct dentry *dentry)
 {
 	long used = room(rec);
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct fs_struct *fs = task->fs;
 	struct walk walk = {};
 
 	if (used < 0 || !dentry || !mnt)
 		return;
 	walk.dentry = dentry;
 	walk.mnt = mnt;
+	walk.mnt_root = BPF_CORE_READ(mnt, mnt_root);
 	if (fs) {
-		walk.root = BPF_CORE_READ(fs, root.dentry);
-		walk.root_mnt = BPF_CORE_READ(fs, root.mnt);
+		walk.root = fs->root.dentry;
+		walk.root_mnt = fs->root.mnt;
 	}
 	walk.begin = walk.used = used;
 	bpf_loop(PH_PATH_MAX / 2 + 64, walk_step, &walk, 0);
@@ -96,7 +116,7 @@ static __always_inline void add_file_path(struct ph_record *rec, __u8 kind, stru
 
 		/* memory file, pipe, socket, anonymous inode: a root that is mounted nowhere has only its name */
 		if (BPF_CORE_READ(mnt, mnt_root) != dentry ||
-		    (BPF_CORE_READ(mount, mnt_parent) == mount && dentry != BPF_CORE_READ(task, fs, root.dentry))) {
+		    (BPF_CORE_READ(mount, mnt_parent) == mount && dentry != task->fs->root.dentry)) {
 			add_kernel_string(rec, kind, BPF_CORE_READ(dentry, d_name.name));
 			return;
 		}
@@ -106,18 +126,22 @@ static __always_inline void add_file_path(struct ph_record *rec, __u8 kind, stru
 
 static __always_inline void add_cwd(struct ph_record *rec, __u8 kind, struct task_struct *task)
 {
-	add_path(rec, kind, task, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
+	add_path(rec, kind, task, task->fs->pwd.mnt, task->fs->pwd.dentry);
 }
 
 static __always_inline struct file *file_of(struct task_struct *task, __s32 num)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct files_struct *files = task->files;
+	struct fdtable *table;
 	struct file *file = 0;
 	struct file **at;
 
-	if (!table || num < 0 || (__u32)num >= BPF_CORE_READ(table, max_fds))
+	if (!files || num < 0)
 		return 0;
-	at = BPF_CORE_READ(table, fd) + num;
+	table = files->fdt;
+	if (!table || (__u32)num >= table->max_fds)
+		return 0;
+	at = table->fd + num;
 	bpf_probe_read_kernel(&file, sizeof(file), at);
 	return file;
 }

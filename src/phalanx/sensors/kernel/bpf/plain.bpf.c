@@ -21,7 +21,7 @@ static __always_inline bool uninteresting(struct ph_record *rec)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_plain, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 	struct ph_want *want;
 
@@ -54,7 +54,7 @@ int BPF_PROG(call_plain, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_state, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct ph_record *rec = scratch_record();
 
 	if (!rec || !begin_call(rec, task, regs, ret))
