@@ -55,11 +55,11 @@ def _gaps(view: dict[str, Any]) -> list[str]:
             count = "an unknown number of" if loss["count"] is None else f"{loss['count']:,}"
             if loss["count"] != 0:
                 found.append(f"{host}: {count} events were not seen ({show(loss['cause'], 40)})")
-        for feature in agent.get("features", ()):
-            if not feature["available"]:
-                found.append(
-                    f"{host}: {show(feature['name'], 60)} is not available: {show(feature.get('why', ''), 200)}"
-                )
+        found += [
+            f"{host}: {show(feature['name'], 60)} is not available: {show(feature.get('why', ''), 200)}"
+            for feature in agent.get("features", ())
+            if not feature["available"]
+        ]
         if not agent.get("rules_current", True):
             found.append(f"{host}: runs another rule set than the hub serves")
     found += [
