@@ -24,6 +24,11 @@ def _attribute(text: str) -> str:
     return quoteattr(_NOT_XML.sub("\ufffd", show(text, 500)))
 
 
+def _body(text: str) -> str:
+    """Text between tags; line breaks stay, everything else unsafe becomes visible."""
+    return escape("\n".join(show(line, 1000) for line in text[:20_000].split("\n")))
+
+
 def render_junit(report: Report) -> str:
     """Each component is a test case; each of its vulnerabilities a failure, a suppressed one is skipped."""
     by_component: dict[str, list[Vulnerability]] = {}
@@ -34,17 +39,12 @@ def render_junit(report: Report) -> str:
     for purl, found in by_component.items():
         counting = [one for one in found if not one.suppressed]
         failures += bool(counting)
-        inner = "".join(
-            f"<failure type={_attribute(one.decision)} message={_attribute(f'{one.id} {one.severity or 'unrated'}: {one.title}')}>"
-            f"{escape(_NOT_XML.sub('', show('; '.join(one.reasons), 1000)))}</failure>"
-            for one in counting[:1]
-        )
+        inner = ""
+        for one in counting[:1]:
+            message = f"{one.id} {one.severity or 'unrated'}: {one.title}"
+            inner = f"<failure type={_attribute(one.decision)} message={_attribute(message)}>{_body('; '.join(one.reasons))}</failure>"
         rest = "\n".join(f"{one.id} {one.severity or 'unrated'} fixed in {one.fixed or '-'}" for one in counting)
-        inner += (
-            f"<system-out>{escape(_NOT_XML.sub('', show(rest, 20_000).replace('<LF>', chr(10))))}</system-out>"
-            if counting
-            else '<skipped message="suppressed"/>'
-        )
+        inner += f"<system-out>{_body(rest)}</system-out>" if counting else '<skipped message="suppressed"/>'
         cases.append(
             f"<testcase classname={_attribute(report.inventory.target)} name={_attribute(purl)}>{inner}</testcase>"
         )
@@ -53,10 +53,11 @@ def render_junit(report: Report) -> str:
         name = f"{issue.rule} {issue.path}" + (f":{issue.line}" if issue.line else "")
         cases.append(
             f"<testcase classname={_attribute(issue.kind)} name={_attribute(name)}><failure type={_attribute(str(issue.severity))} "
-            f"message={_attribute(issue.title)}>{escape(_NOT_XML.sub('', show(issue.text, 500)))}</failure></testcase>"
+            f"message={_attribute(issue.title)}>{_body(issue.text)}</failure></testcase>"
         )
     body = "\n".join(cases)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n<testsuite name="phalanx scan" tests="{len(cases)}" failures="{failures}">\n{body}\n</testsuite>\n</testsuites>\n'
+    suite = f'<testsuite name="phalanx scan" tests="{len(cases)}" failures="{failures}">'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{suite}\n{body}\n</testsuite>\n</testsuites>\n'
 
 
 def render_gitlab(report: Report) -> str:
@@ -121,7 +122,7 @@ def render_markdown(report: Report) -> str:
     lines = [
         f"## Scan of {_cell(report.inventory.target)}",
         "",
-        f"{len(report.inventory.components)} components, {len(counting)} vulnerabilities: **act {decisions['act']}**, attend {decisions['attend']}, track {decisions['track']}",
+        f"{len(report.inventory.components)} components, {len(counting)} vulnerabilities: **act {decisions['act']}**, attend {decisions['attend']}, track {decisions['track']}",  # noqa: E501
         "",
     ]
     if counting:
@@ -204,9 +205,9 @@ def render_html(report: Report) -> str:
     )
     issue_head = "".join(f"<th>{name}</th>" for name in ("Severity", "Kind", "What", "Where", "Evidence", "Advice"))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'  # noqa: E501
         f"<title>Scan of {target}</title><style>{_STYLE}</style></head><body><h1>Scan of {target}</h1>"
-        f"<p>{len(report.inventory.components)} components, {len(report.counting)} vulnerabilities, {len(report.inventory.issues)} further issues. {escape(report.created)}</p>"
+        f"<p>{len(report.inventory.components)} components, {len(report.counting)} vulnerabilities, {len(report.inventory.issues)} further issues. {escape(report.created)}</p>"  # noqa: E501
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         + (
             f"<h2>Issues</h2><table><thead><tr>{issue_head}</tr></thead><tbody>{issues}</tbody></table>"

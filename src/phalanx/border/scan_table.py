@@ -63,7 +63,7 @@ def _lines(report: Report, colour: bool, width: int) -> Iterator[str]:
         yield ""
     suppressed = len(report.vulnerabilities) - len(counting)
     if suppressed:
-        yield f"Suppressed: {suppressed} (--show-suppressed, or --format json, tells each with its reason)"
+        yield f"Suppressed: {suppressed} (--format json tells each with its reason)"
     for stale in report.stale:
         yield f"Ignore rule {show(stale.rule, 100)}: {show(stale.reason, 100)}"
     if report.database:
