@@ -22,6 +22,7 @@ __all__ = ["Maintenance", "Retained"]
 
 _CLOCK_STEP_NS: Final = HOUR_NS
 _AFTER_STEP_S: Final = 86_400.0
+_AHEAD_NS: Final = 24 * HOUR_NS
 _HOUR_IS_OVER_NS: Final = 300_000_000_000
 
 
@@ -76,7 +77,7 @@ class Maintenance:
             self._live.add_parts((), instead_of_segment=segment.number)
             segment.path.unlink(missing_ok=True)
             return ()
-        parts = seal(segment, self._engine, self._live.directory, self._next_number)
+        parts = seal(segment, self._engine, self._live.directory, self._next_number, self._clock())
         self._live.add_parts(parts, instead_of_segment=segment.number)
         segment.path.unlink(missing_ok=True)
         self.sealed += 1
@@ -141,9 +142,14 @@ class Maintenance:
         doomed: list[Manifest] = []
         if mono >= self._no_retention_until:
             cutoff = now - int(self._options.retention_s * 1e9)
-            doomed = [part for part in parts if part.until_ns <= cutoff]
+            # Events of a clock that was never set are kept as long as others; those of one far ahead do not stay for ever.
+            doomed = [
+                part
+                for part in parts
+                if part.stored_ns <= cutoff and (part.until_ns <= cutoff or part.until_ns > part.stored_ns + _AHEAD_NS)
+            ]
         total = sum(part.bytes for part in parts) - sum(part.bytes for part in doomed)
-        for part in parts[len(doomed) :]:
+        for part in [part for part in parts if part not in doomed]:
             if total <= self._options.max_bytes:
                 break
             doomed.append(part)
@@ -152,12 +158,17 @@ class Maintenance:
             self.drop(doomed)
 
     def drop(self, parts: Sequence[Manifest]) -> None:
-        """Drops ``parts``; nothing before the end of the latest of them is claimed afterwards."""
-        since = max(part.until_ns for part in parts)
+        """Drops ``parts``; nothing before the end of the latest of them is claimed afterwards (of those that are not ahead of the clock)."""
+        now = self._clock()
+        ahead = [part for part in parts if part.until_ns > now]
+        ends = [part.until_ns for part in parts if part.until_ns <= now]
+        since = max(ends, default=None)
         before = self.load_retained()
-        since = since if before is None else max(since, before)
-        write_durably(self.retained_path, msgspec.json.encode(Retained(since_ns=since)))
+        if since is not None and (before is None or since > before):
+            write_durably(self.retained_path, msgspec.json.encode(Retained(since_ns=since)))
         for part in parts:
             self._live.directory.delete_manifest(part.name)
-        self._live.drop(parts, recorded_before_ns=since)
+        # What claims to be of the future says nothing of how far back the rest reaches.
+        self._live.drop(ahead, lost=True)
+        self._live.drop([part for part in parts if part.until_ns <= now], recorded_before_ns=since)
         self.dropped += len(parts)

@@ -39,6 +39,7 @@ def seal(
     engine: Engine,
     parts: PartDirectory,
     next_number: Callable[[], int],
+    now_ns: int,
 ) -> list[Manifest]:
     """Writes a closed segment as parts, one for each hour, and commits them; the segment's file may be deleted afterwards.
 
@@ -63,7 +64,7 @@ def seal(
             groups.append(hours[MAX_HOURS - 1 :])
         manifests = []
         for group in groups or [[]]:
-            manifests.append(_seal_hours(cursor, segment, batches, group, parts, next_number(), max(1, len(groups))))
+            manifests.append(_seal_hours(cursor, segment, batches, group, parts, next_number(), max(1, len(groups)), now_ns))
     manifests = _with_whole(manifests, groups, batches)
     for manifest in manifests:
         segment.committed.append(manifest)
@@ -80,6 +81,7 @@ def _seal_hours(
     parts: PartDirectory,
     number: int,
     of: int,
+    now_ns: int,
 ) -> Manifest:
     name = f"{number:012d}"
     where = f"ts_ns // {HOUR_NS} IN ({', '.join(map(str, hours))})" if hours else "false"
@@ -93,7 +95,17 @@ def _seal_hours(
         processes,
         _SEAL_LEVEL,
     )
-    return _describe(cursor, name=name, number=number, events=events, processes=processes, segment=segment.number, of=of, fallback=batches[0].since_ns if batches else 0)
+    return _describe(
+        cursor,
+        name=name,
+        number=number,
+        events=events,
+        processes=processes,
+        fallback=batches[0].since_ns,
+        stored_ns=now_ns,
+        segment=segment.number,
+        of=of,
+    )
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, select: str, path: Path, level: int) -> None:
@@ -211,6 +223,7 @@ def compact(
             events=events,
             processes=processes,
             fallback=min(one.since_ns for one in old),
+            stored_ns=max(one.stored_ns for one in old),
             level=max(one.level for one in old) + 1,
             replaces=tuple(replaces),
             batches=tuple(batches[-max_batches:]),
