@@ -7,6 +7,7 @@ from typing import Any
 
 from phalanx.language.evaluate import compare, holds
 from phalanx.language.fields import Ref
+from phalanx.language.functions import function_of
 from phalanx.language.matcher import Matcher
 from phalanx.language.ruleset import RuleSet
 from phalanx.language.tree import All, Any_, Const, Exists, Node, Not, Test
@@ -19,9 +20,12 @@ Check = Callable[[Event], bool]
 
 def _test(node: Test) -> Check:
     left, operator, values = node.left, node.operator, node.values
-    if node.other is not None or not isinstance(left, Ref) or left.multi or left.type in ("ip", "net", "dynamic"):
+    if node.other is not None or not isinstance(left, Ref):
         return lambda event: bool(compare(node, event))
     get = left.get
+    if left.multi or left.type in ("ip", "net", "dynamic") or operator in ("glob", "iglob", "regex", "pmatch", "icontains"):
+        holds_for = function_of(node)
+        return lambda event: (value := get(event)) is not None and holds_for(value)
     if operator in ("=", "in"):
         wanted = frozenset(values)
         return lambda event: get(event) in wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
 
 from phalanx.language.fields import Access, Field, FieldType, Getter, Need, Ref, absent
@@ -90,10 +91,8 @@ def _lineage(read: Callable[[Process], Any]) -> Getter:
         if not isinstance(process, Process):
             return process
         found: list[Any] = []
-        at = process.parent
-        for _ in range(MAX_ANCESTORS):
-            if not isinstance(at, Process):
-                break
+        at: Any = process.parent
+        while at.__class__ is Process and len(found) < MAX_ANCESTORS:
             found.append(read(at))
             at = at.parent
         if at is UNKNOWN:
@@ -107,6 +106,8 @@ def _ancestor_field(
     name: str, type_: FieldType, doc: str, read: Callable[[Process], Any], own: Access | None, stored: str | None, own_column: str
 ) -> Field:
     columns = (stored,) if stored else ()
+    if own is not None:
+        read = attrgetter(own[1])
 
     def bind(argument: str) -> Ref | None:
         if not argument.isdigit() or len(argument) > 3:

@@ -14,12 +14,15 @@ from typing import Any, Final, cast
 
 from phalanx.language.evaluate import compare
 from phalanx.language.fields import Ref
+from phalanx.language.functions import function_of
 from phalanx.language.interpreter import interpret
 from phalanx.language.normal import FALSE, TRUE, Atom, Branch, Form, cost_of
 from phalanx.language.patterns import lower
 from phalanx.language.tree import Node, Test
 from phalanx.model.event import Event
+from phalanx.model.process import Process
 from phalanx.model.values import UNKNOWN
+from msgspec import UnsetType
 
 __all__ = ["MatchFunction", "Unknown", "generate", "source_of"]
 
@@ -64,6 +67,18 @@ def _reader(ref: Ref) -> Callable[[Event], Any]:
         return found
 
     return value
+
+
+def _parent(event: Event) -> Process | None:
+    process = event.process
+    parent = process.parent if isinstance(process, Process) else UNKNOWN
+    if isinstance(parent, UnsetType):
+        raise Unknown
+    return parent
+
+
+_PROPERTIES: Final = {"proc.args": "args", "proc.cmdline": "cmdline"}
+"""Fields that are computed attributes of the process: read when first needed."""
 
 
 def _name(name: str) -> ast.expr:
@@ -151,6 +166,17 @@ class _Compiler:
                 read = ast.IfExp(test=_is(_name("d"), _none(), negated=True), body=read, orelse=_none())
             self.prologue.append(ast.Assign(targets=[_store(variable)], value=read))
             return _name(variable)
+        if ref.key in _PROPERTIES:
+            self._root("p")
+            made = ast.Attribute(value=_name("p"), attr=_PROPERTIES[ref.key], ctx=ast.Load())
+            return self._once(self._variable(ref.key), made)
+        if access is not None and access[0] == "parent":
+            parent = self._once(self._variable("parent"), _call(self.constant(_parent, "parent"), _name("e")))
+            again = _name(self._lazy["parent"][0])
+            read_parent = ast.IfExp(
+                test=_is(parent, _none(), negated=True), body=ast.Attribute(value=again, attr=access[1], ctx=ast.Load()), orelse=_none()
+            )
+            return self._once(self._variable(ref.key), read_parent)
         if ref.key not in self._lazy:
             variable = f"z{len(self._lazy)}"
             reader = cast("ast.Name", self.constant(_reader(ref), ("reader", ref.key))).id
@@ -158,6 +184,13 @@ class _Compiler:
             self.prologue.append(ast.Assign(targets=[_store(variable)], value=self.constant(_SENTINEL, "sentinel")))
         variable, reader = self._lazy[ref.key]
         return self._once(variable, _call(_name(reader), _name("e")))
+
+    def _variable(self, key: str) -> str:
+        """The variable of something that is read when first needed."""
+        if key not in self._lazy:
+            self._lazy[key] = (f"z{len(self._lazy)}", "")
+            self.prologue.append(ast.Assign(targets=[_store(self._lazy[key][0])], value=self.constant(_SENTINEL, "sentinel")))
+        return self._lazy[key][0]
 
     def _once(self, variable: str, made: ast.expr) -> ast.expr:
         """The variable, computed when it is first asked for."""
@@ -228,6 +261,10 @@ class _Compiler:
         first, again = self._twice(ref, value)
         guard = [] if ref.never_absent else [_is(first, _none(), negated=True)]
         held = value if ref.never_absent else again
+        if atom.kind == "call":
+            node = atom.node
+            assert isinstance(node, Test)
+            return _all_of([*guard, _call(self.constant(function_of(node), ("call", node.uid)), held)])
         if atom.kind == "number":
             operator = {"<": ast.Lt(), "<=": ast.LtE(), ">": ast.Gt(), ">=": ast.GtE()}[atom.operator]
             return _all_of([*guard, ast.Compare(left=held, ops=[operator], comparators=[self.constant(values[0])])])

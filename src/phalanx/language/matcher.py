@@ -34,7 +34,8 @@ class Matcher:
         }
         self._functions: dict[tuple[str, Mode], MatchFunction] = {}
         self._known: dict[str, MatchFunction] = {}
-        self._made: dict[tuple[tuple[int, str], ...], MatchFunction] = {}
+        self._made: dict[tuple[object, ...], MatchFunction] = {}
+        """By kind of event and normal forms: ``open`` and ``openat`` share one."""
 
     def bucket(self, event_type: str) -> tuple[int, ...]:
         """Numbers of the rules that are asked of events of a type."""
@@ -86,7 +87,7 @@ class Matcher:
         if function is None:
             normalizer = Normalizer(name, self._types, mode)
             forms = [(index, normalizer.form(self.rules[index].condition.node)) for index in self._buckets[name]]
-            key = tuple((index, form.key) for index, form in forms)
+            key = (normalizer.kind, *((index, form.key) for index, form in forms))
             function = self._made.get(key)
             if function is None:
                 function = self._made[key] = generate(forms)

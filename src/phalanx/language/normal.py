@@ -35,7 +35,7 @@ class Atom(Form):
     """A comparison, perhaps negated.
 
     ``kind`` says how it is asked: ``in`` (one of ``texts``, or of ``values``), ``prefix``, ``suffix``, ``substring``, ``folded`` (substrings whatever the
-    case), ``number`` (``operator`` and one value), ``exists``, ``true`` (a boolean), ``node`` (as the interpreter asks it).
+    case), ``number`` (``operator`` and one value), ``exists``, ``true`` (a boolean), ``call`` (a function of the value, made from ``node``), ``node`` (as the interpreter asks it).
     """
 
     __slots__ = ("kind", "negated", "node", "operator", "ref", "values")
@@ -54,7 +54,7 @@ class Atom(Form):
         self.cost = _COST[kind] * (1 if kind not in ("substring", "folded") else max(1, len(values))) + (600 if ref is not None and ref.access is None else 0)
 
 
-_COST: Final = {"in": 30.0, "prefix": 60.0, "suffix": 60.0, "substring": 40.0, "folded": 150.0, "number": 30.0, "exists": 20.0, "true": 20.0, "node": 1500.0}
+_COST: Final = {"in": 30.0, "prefix": 60.0, "suffix": 60.0, "substring": 40.0, "folded": 150.0, "number": 30.0, "exists": 20.0, "true": 20.0, "call": 150.0, "node": 1500.0}
 
 
 class Branch(Form):
@@ -152,9 +152,11 @@ class Normalizer:
                 return TRUE if holds(False, leaf.operator, leaf.values) else FALSE
             ref = Ref(ref.field, access=("event", _OPEN_FLAGS[ref.field.name]), never_absent=True)
         if leaf.other is not None or ref.multi:
-            if ref.multi == "any" and leaf.other is None and leaf.operator in ("=", "in", "intersects") and ref.type in ("text", "int"):
+            if leaf.other is not None:
+                return Atom("node", None, (), node=leaf)
+            if ref.multi == "any" and leaf.operator in ("=", "in", "intersects") and ref.type in ("text", "int"):
                 return Atom("in", ref, leaf.values)
-            return Atom("node", None, (), node=leaf)
+            return Atom("call", ref, (), node=leaf)
         return self._plain(leaf, ref)
 
     def _plain(self, leaf: Test, ref: Ref) -> Form:
@@ -169,7 +171,10 @@ class Normalizer:
             elif held == "int" and operator in ("<", "<=", ">", ">="):
                 kind = "int"
             else:
-                return Atom("node", None, (), node=leaf)
+                return Atom("call", ref, (), node=leaf)
+        if kind == "bool" and ref.field.name == "proc.is_exe_upper_layer" and operator in ("=", "!="):
+            upper = Ref(ref.field, access=("process", "exe_upper"))
+            return Atom("true", upper, (True,), negated=(values[0] is True) != (operator == "="))
         if kind == "bool" and operator in ("=", "!="):
             if operator == "=":
                 return Atom("true", ref, (values[0],))
@@ -183,7 +188,7 @@ class Normalizer:
                 return self._unequal(ref, Atom("in", ref, values, negated=True))
             return Atom("node", None, (), node=leaf)
         if kind != "text":
-            return Atom("node", None, (), node=leaf)
+            return Atom("call", ref, (), node=leaf)
         texts = tuple(text_of(value) for value in values)
         if operator in ("=", "in", "intersects"):
             return Atom("in", ref, texts)
@@ -199,7 +204,7 @@ class Normalizer:
             return Atom("folded", ref, (lower(texts[0]),))
         if operator == "glob":
             return self._glob(leaf, ref, texts[0])
-        return Atom("node", None, (), node=leaf)
+        return Atom("call", ref, (), node=leaf)
 
     @staticmethod
     def _unequal(ref: Ref, atom: Atom) -> Form:
@@ -211,7 +216,7 @@ class Normalizer:
         """A glob that is nothing but a prefix, suffix, substring or the whole."""
         body = glob.strip("*")
         if not body or any(char in body for char in "*?[\\") or glob.startswith("**") or glob.endswith("**"):
-            return Atom("node", None, (), node=leaf)
+            return Atom("call", ref, (), node=leaf)
         before, after = glob.startswith("*"), glob.endswith("*")
         return Atom("substring" if before and after else "suffix" if before else "prefix" if after else "in", ref, (body,))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import re2
 
 from phalanx.language.limits import MAX_PATTERN_BYTES, MAX_PATTERN_CHARS
 
-__all__ = ["ASCII_LOWER", "ASCII_UPPER", "escape", "glob_pattern", "lower", "pattern_of", "prefix_pattern", "upper"]
+__all__ = ["ASCII_LOWER", "ASCII_UPPER", "escape", "full_match", "glob_pattern", "lower", "pattern_of", "prefix_pattern", "upper"]
 
 _UPPER_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LOWER_LETTERS: Final = _UPPER_LETTERS.lower()
@@ -127,13 +128,26 @@ def pattern_of(expression: str) -> Any:
     """The compiled expression. ValueError, with what RE2 says, when it is wrong or takes more memory than its bound."""
     if len(expression) > 4 * MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern has more than {MAX_PATTERN_CHARS} characters")
-    options = re2.Options()
-    options.max_mem = MAX_PATTERN_BYTES
-    options.log_errors = False
     try:
-        return re2.compile(expression, options=options)
+        return re2.compile(expression, options=_options())
     except re2.error as error:
         detail = error.args[0] if error.args else "it is not valid"
         if isinstance(detail, bytes):
             detail = detail.decode("utf-8", "replace")
         raise ValueError(str(detail)) from error
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.max_mem = MAX_PATTERN_BYTES
+    options.log_errors = False
+    options.never_capture = True
+    return options
+
+
+@lru_cache(maxsize=2048)
+def full_match(expression: str) -> Callable[[str], bool]:
+    """Whether a whole text matches; quicker than :func:`pattern_of`, because nothing is said of where."""
+    pattern_of(expression)
+    match = re2.compile(expression.encode(), options=_options()).fullmatch
+    return lambda text: match(text.encode()) is not None
