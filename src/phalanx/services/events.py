@@ -16,7 +16,7 @@ from phalanx.errors import NotFoundError, UsageError
 from phalanx.identity.actor import Actor
 from phalanx.identity.permissions import Permission
 from phalanx.language import CATALOGUE, Condition, EventQuery, parse_condition
-from phalanx.language.catalogue import lookup
+from phalanx.language.catalogue import ArgumentProblem, lookup
 from phalanx.language.evaluate import evaluate
 from phalanx.language.output import render_value
 from phalanx.model.container import Container
@@ -360,8 +360,12 @@ class _Feed:
         return LiveBatch(id=max(row.id for row in shown), rows=shown, more=more, rate=self._owner.rate, lost=lost)
 
     async def _all(self) -> tuple[list[dict[str, Any]], int]:
-        rows, position, skipped = await self._tail(self._position)
-        self._position = max(position, 1) if self._position == 0 else position
+        former = self._position
+        rows, self._position, skipped = await self._tail(former)
+        if former == 0 and self._position > 0:
+            # the store had nothing when the stream began, and its tail cannot be asked from there: all it has is new
+            answer = await self._owner.ask(EventQuery(limit=_LIVE_ROWS))
+            rows = list(reversed(answer.rows()))
         return rows, skipped
 
     async def _matching(self) -> tuple[list[dict[str, Any]], int]:
@@ -449,8 +453,11 @@ def fields_of_event(event: Event, container: Container | None) -> tuple[tuple[st
     whole = msgspec.structs.replace(event, container=told)
     found = []
     for name in sorted(CATALOGUE):
-        ref = lookup(name)
-        if ref is None or CATALOGUE[name].argument == "required":
+        try:
+            ref = lookup(name)
+        except ArgumentProblem:
+            continue  # it has no value without an argument
+        if ref is None:
             continue
         value = evaluate(ref, whole)
         if value is None or value is UNKNOWN or value in ("", ()):

@@ -365,6 +365,8 @@ class Rules:
         before = self._bundle
 
         def work(connection: Connection) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+            if "applied_ns" in values:  # what is applied later is loaded later, also within one tick of the clock
+                values["applied_ns"] = max(now, store.last_applied(connection) + 1)
             store.set_draft(connection, draft_id, values)
             local, disabled = store.in_force(connection), store.switched_off(connection)
             # what stays in force must hold together: undoing a macro that another draft uses would break every agent's load

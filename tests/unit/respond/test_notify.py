@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def note(*notices: Notice, **values: object) -> Notification:
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    got: list[tuple[str, dict[str, str], bytes]] = []
+    got: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
     status = 200
 
     def do_POST(self) -> None:
@@ -245,7 +246,10 @@ def test_any_address_is_taken_or_refused_with_a_typed_error(kind: str, address: 
 
 def test_secrets_in_addresses_are_masked() -> None:
     assert masked("apprise", "slack://tokenA/tokenB/tokenC") == f"slack://{MASK}"
-    assert masked("webhook", "https://user:pw@hooks.example:8443/services/T0/B0/key?k=1") == f"https://hooks.example:8443/{MASK}"
+    assert (
+        masked("webhook", "https://user:pw@hooks.example:8443/services/T0/B0/key?k=1")
+        == f"https://hooks.example:8443/{MASK}"
+    )
     assert masked("webhook", "https://hooks.example/") == "https://hooks.example/"
     assert masked("syslog", "udp://log.example:514") == "udp://log.example:514"
 

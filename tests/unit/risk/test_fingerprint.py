@@ -16,7 +16,9 @@ OTHER = AssetRef(kind="host", key="node-18", name="node-18")
 
 
 def process(exepath: str, *argv: str, pid: int = 7, start: int = 3) -> Process:
-    return Process(id=f"b:{pid}:{start}", pid=pid, start_ns=start, name=exepath.rpartition("/")[2], exepath=exepath, argv=argv)  # type: ignore[arg-type]
+    return Process(
+        id=f"b:{pid}:{start}", pid=pid, start_ns=start, name=exepath.rpartition("/")[2], exepath=exepath, argv=argv
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -38,15 +40,24 @@ def test_what_changes_from_run_to_run_does_not_count(one: str, other: str) -> No
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("/usr/bin/nc", "/usr/bin/ncat"), ("/usr/bin/nc", "/usr/local/bin/nc"), ("/usr/bin/deadbeef", "/usr/bin/cafe"), ("/tmp/x", "/var/tmp/x")],
+    [
+        ("/usr/bin/nc", "/usr/bin/ncat"),
+        ("/usr/bin/nc", "/usr/local/bin/nc"),
+        ("/usr/bin/deadbeef", "/usr/bin/cafe"),
+        ("/tmp/x", "/var/tmp/x"),
+    ],
 )
 def test_different_programs_stay_different(one: str, other: str) -> None:
     assert fp.stable_path(one) != fp.stable_path(other)
 
 
 def test_an_interpreter_is_told_apart_by_its_script() -> None:
-    assert fp.program_of(process("/usr/bin/python3.11", "/opt/a.py")) != fp.program_of(process("/usr/bin/python3.11", "/opt/b.py"))
-    assert fp.program_of(process("/usr/bin/python3.11", "-u", "/opt/a.py")) == fp.program_of(process("/usr/bin/python3.12", "/opt/a.py", "x"))
+    assert fp.program_of(process("/usr/bin/python3.11", "/opt/a.py")) != fp.program_of(
+        process("/usr/bin/python3.11", "/opt/b.py")
+    )
+    assert fp.program_of(process("/usr/bin/python3.11", "-u", "/opt/a.py")) == fp.program_of(
+        process("/usr/bin/python3.12", "/opt/a.py", "x")
+    )
     assert fp.program_of(process("/bin/sh", "-c", "id; one")) == fp.program_of(process("/bin/sh", "-c", "id; two"))
     assert fp.program_of(None) == "?"
 
@@ -69,9 +80,17 @@ def test_a_pod_is_known_by_its_workload(pod: str, owner: str) -> None:
 
 def test_two_containers_of_one_image_on_one_host_are_one_workload() -> None:
     def of(identifier: str, image: str) -> AssetRef:
-        return fp.workload_of("node-17", identifier, Container(id=identifier, full_id=identifier, since_ns=1, name=identifier, image=image))
+        return fp.workload_of(
+            "node-17",
+            identifier,
+            Container(id=identifier, full_id=identifier, since_ns=1, name=identifier, image=image),
+        )
 
-    assert of("aaaaaaaaaaaa", "reg:5000/web:1.25").key == of("bbbbbbbbbbbb", "reg:5000/web:1.26").key == "node-17/reg:5000/web"
+    assert (
+        of("aaaaaaaaaaaa", "reg:5000/web:1.25").key
+        == of("bbbbbbbbbbbb", "reg:5000/web:1.26").key
+        == "node-17/reg:5000/web"
+    )
     assert of("aaaaaaaaaaaa", "web:1").key != of("bbbbbbbbbbbb", "db:1").key
     assert fp.workload_of("node-17", "host", None) == HOST
     assert fp.workload_of("node-17", "cccccccccccc", None).key == "node-17/cccccccccccc"
@@ -82,14 +101,30 @@ def test_a_threat_is_rule_place_and_program_and_nothing_else() -> None:
     same = fp.threat("PHX-1", HOST, fp.program_of(process("/usr/bin/nc", "-l", "4444", pid=99, start=77)))
     assert one == same
     assert one.recipe == "threat/1"
-    assert len({one, fp.threat("PHX-2", HOST, "/usr/bin/nc"), fp.threat("PHX-1", OTHER, "/usr/bin/nc"), fp.threat("PHX-1", HOST, "/bin/x")}) == 4
+    assert (
+        len(
+            {
+                one,
+                fp.threat("PHX-2", HOST, "/usr/bin/nc"),
+                fp.threat("PHX-1", OTHER, "/usr/bin/nc"),
+                fp.threat("PHX-1", HOST, "/bin/x"),
+            }
+        )
+        == 4
+    )
 
 
 def test_the_other_kinds_leave_out_what_is_volatile() -> None:
-    assert fp.vulnerability("CVE-1", "pkg:maven/a/b@1.0", HOST) == fp.vulnerability("CVE-1", "pkg:maven/a/b@1.1?x=y", HOST)
+    assert fp.vulnerability("CVE-1", "pkg:maven/a/b@1.0", HOST) == fp.vulnerability(
+        "CVE-1", "pkg:maven/a/b@1.1?x=y", HOST
+    )
     assert fp.vulnerability("CVE-1", "pkg:maven/a/b@1.0", HOST) != fp.vulnerability("CVE-2", "pkg:maven/a/b@1.0", HOST)
-    assert fp.misconfiguration("C", HOST, "/spec/containers/0/image") == fp.misconfiguration("C", HOST, "/spec/containers/3/image")
-    assert fp.misconfiguration("C", HOST, "/spec/containers/0/image") != fp.misconfiguration("C", HOST, "/spec/containers/0/name")
+    assert fp.misconfiguration("C", HOST, "/spec/containers/0/image") == fp.misconfiguration(
+        "C", HOST, "/spec/containers/3/image"
+    )
+    assert fp.misconfiguration("C", HOST, "/spec/containers/0/image") != fp.misconfiguration(
+        "C", HOST, "/spec/containers/0/name"
+    )
     assert fp.weakness("R", "a.py", "x =  f( y )\n") == fp.weakness("R", "a.py", "x = f(y)")
     assert fp.weakness("R", "a.py", "x = f(y)") != fp.weakness("R", "b.py", "x = f(y)")
     assert fp.secret("R", "d1", HOST) != fp.secret("R", "d2", HOST)

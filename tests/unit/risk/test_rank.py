@@ -13,7 +13,15 @@ from phalanx.risk.rank import TERMS, combine, rank_threat, term
 
 
 def process(**values: object) -> Process:
-    fields: dict[str, object] = {"id": "b:1:1", "pid": 1, "start_ns": 1, "name": "x", "exepath": "/usr/bin/x", "uid": 1000, "container_id": "abc"}
+    fields: dict[str, object] = {
+        "id": "b:1:1",
+        "pid": 1,
+        "start_ns": 1,
+        "name": "x",
+        "exepath": "/usr/bin/x",
+        "uid": 1000,
+        "container_id": "abc",
+    }
     return Process(**(fields | values))  # type: ignore[arg-type]
 
 
@@ -52,8 +60,16 @@ def test_a_privileged_container_and_neighbouring_rules_count() -> None:
     container = Container(id="abc", full_id="abc", since_ns=1, privileged=True)
     acting = process()
     assert rank_threat(Severity.LOW, acting, (acting,), container, rule="R").score > score(Severity.LOW, acting)
-    assert score(Severity.LOW, acting, other_rules=3) > score(Severity.LOW, acting, other_rules=1) > score(Severity.LOW, acting)
-    assert score(Severity.LOW, acting, criticality=3) > score(Severity.LOW, acting, criticality=2) > score(Severity.LOW, acting)
+    assert (
+        score(Severity.LOW, acting, other_rules=3)
+        > score(Severity.LOW, acting, other_rules=1)
+        > score(Severity.LOW, acting)
+    )
+    assert (
+        score(Severity.LOW, acting, criticality=3)
+        > score(Severity.LOW, acting, criticality=2)
+        > score(Severity.LOW, acting)
+    )
 
 
 def test_a_web_server_that_started_it_counts() -> None:

@@ -36,7 +36,9 @@ def get(services: Services, admin: Actor, identifier: str) -> Finding:
     return run(services.findings.get(admin, identifier))
 
 
-def test_one_detection_is_one_finding_with_story_risk_and_evidence(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_one_detection_is_one_finding_with_story_risk_and_evidence(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     (identifier,) = ingest(services, make_detection())
     finding = get(services, admin, identifier)
     assert finding.id == "F-1"
@@ -50,7 +52,9 @@ def test_one_detection_is_one_finding_with_story_risk_and_evidence(services: Ser
     assert [entry.what for entry in finding.history] == ["new"]
 
 
-def test_the_same_again_counts_and_makes_no_second_finding(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_the_same_again_counts_and_makes_no_second_finding(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     first = ingest(services, make_detection(), make_detection())
     second = ingest(services, make_detection())
     assert set(first + second) == {"F-1"}
@@ -65,7 +69,9 @@ def test_a_detection_delivered_twice_counts_once(services: Services, admin: Acto
 
 
 def test_another_rule_program_or_host_is_another_finding(services: Services, make_detection: Make) -> None:
-    found = ingest(services, make_detection(), make_detection(rule="PHX-EXE-002"), make_detection(exepath="/usr/bin/ncat"))
+    found = ingest(
+        services, make_detection(), make_detection(rule="PHX-EXE-002"), make_detection(exepath="/usr/bin/ncat")
+    )
     other = ingest(services, make_detection(), host="node-18")
     assert (*found, *other) == ("F-1", "F-2", "F-3", "F-4")
 
@@ -75,14 +81,18 @@ def test_pods_of_one_deployment_are_one_finding(services: Services, admin: Actor
         container = Container(id=identifier, full_id=identifier, since_ns=1, pod=Pod(name=pod, namespace="shop"))
         return make_detection(container_id=identifier, container=container)
 
-    found = ingest(services, of("aaaaaaaaaaaa", "api-7d9c5b6f8d-x2x7k"), of("bbbbbbbbbbbb", "api-7d9c5b6f8d-9zk2w"), host="n1")
+    found = ingest(
+        services, of("aaaaaaaaaaaa", "api-7d9c5b6f8d-x2x7k"), of("bbbbbbbbbbbb", "api-7d9c5b6f8d-9zk2w"), host="n1"
+    )
     assert found == ("F-1", "F-1")
     finding = get(services, admin, "F-1")
     assert finding.asset.name == "shop/api"
     assert ("pod", "shop/api-7d9c5b6f8d-x2x7k") in {(entity.kind, entity.key) for entity in finding.entities}
 
 
-def test_evidence_is_bounded_and_keeps_the_beginning_and_the_end(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_evidence_is_bounded_and_keeps_the_beginning_and_the_end(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     for start in range(0, 60, 20):
         ingest(services, *(make_detection(argv=(str(start + number),)) for number in range(20)))
     finding = get(services, admin, "F-1")
@@ -93,7 +103,9 @@ def test_evidence_is_bounded_and_keeps_the_beginning_and_the_end(services: Servi
 
 def test_a_huge_lineage_is_cut_and_says_so(services: Services, admin: Actor, make_detection: Make) -> None:
     detection = make_detection()
-    fat = tuple(msgspec.structs.replace(process, argv=tuple("x" * 1_000 for _ in range(60))) for process in detection.lineage)
+    fat = tuple(
+        msgspec.structs.replace(process, argv=tuple("x" * 1_000 for _ in range(60))) for process in detection.lineage
+    )
     ingest(services, msgspec.structs.replace(detection, lineage=fat))
     finding = get(services, admin, "F-1")
     tree = next(item for item in finding.evidence if isinstance(item, ProcessTree))
@@ -101,7 +113,9 @@ def test_a_huge_lineage_is_cut_and_says_so(services: Services, admin: Actor, mak
     assert len(msgspec.json.encode(finding)) < 200_000
 
 
-def test_seen_again_after_fixed_is_open_with_its_history(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_seen_again_after_fixed_is_open_with_its_history(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     ingest(services, make_detection())
     run(services.findings.change(admin, "F-1", FindingChange(state=State.FIXED, reason="patched")))
     ingest(services, make_detection())
@@ -116,13 +130,19 @@ def test_what_was_accepted_stays_accepted_and_still_counts(
     services: Services, admin: Actor, make_detection: Make, clock: Any, state: State
 ) -> None:
     ingest(services, make_detection())
-    run(services.findings.change(admin, "F-1", FindingChange(state=state, reason="known job", expires_ns=clock.now + 3600 * S)))
+    run(
+        services.findings.change(
+            admin, "F-1", FindingChange(state=state, reason="known job", expires_ns=clock.now + 3600 * S)
+        )
+    )
     ingest(services, make_detection())
     finding = get(services, admin, "F-1")
     assert (finding.state, finding.count) == (state, 2)
 
 
-def test_a_worse_severity_raises_the_finding_and_says_so(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_a_worse_severity_raises_the_finding_and_says_so(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     ingest(services, make_detection(severity=Severity.LOW))
     ingest(services, make_detection(severity=Severity.CRITICAL))
     ingest(services, make_detection(severity=Severity.LOW))
@@ -139,7 +159,9 @@ def test_other_rules_in_the_same_place_raise_the_rank(services: Services, admin:
     assert "other_rules" in {reason.term for reason in second.risk.reasons}
 
 
-def test_hostile_text_is_shown_in_the_story_and_kept_in_the_evidence(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_hostile_text_is_shown_in_the_story_and_kept_in_the_evidence(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     nasty = "a\x1b[2J\u202e<script>\n"
     ingest(services, make_detection(argv=(nasty,)))
     finding = get(services, admin, "F-1")
@@ -149,7 +171,9 @@ def test_hostile_text_is_shown_in_the_story_and_kept_in_the_evidence(services: S
     assert seen.event.process.argv == (nasty,)  # type: ignore[union-attr]
 
 
-def test_sightings_do_not_disturb_a_person_who_is_judging(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_sightings_do_not_disturb_a_person_who_is_judging(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     ingest(services, make_detection())
     version = get(services, admin, "F-1").version
     ingest(services, make_detection())
@@ -170,7 +194,9 @@ def test_sightings_do_not_disturb_a_person_who_is_judging(services: Services, ad
         (FindingChange(owner="nobody-here"), "no active user"),
     ],
 )
-def test_a_judgement_that_cannot_be_is_refused(services: Services, admin: Actor, make_detection: Make, change: FindingChange, why: str) -> None:
+def test_a_judgement_that_cannot_be_is_refused(
+    services: Services, admin: Actor, make_detection: Make, change: FindingChange, why: str
+) -> None:
     ingest(services, make_detection())
     with pytest.raises(UsageError, match=why):
         run(services.findings.change(admin, "F-1", change))
@@ -179,7 +205,11 @@ def test_a_judgement_that_cannot_be_is_refused(services: Services, admin: Actor,
 
 def test_an_acceptance_ends(services: Services, admin: Actor, make_detection: Make, clock: Any) -> None:
     ingest(services, make_detection())
-    run(services.findings.change(admin, "F-1", FindingChange(state=State.ACCEPTED, reason="x", expires_ns=clock.now + 60 * S)))
+    run(
+        services.findings.change(
+            admin, "F-1", FindingChange(state=State.ACCEPTED, reason="x", expires_ns=clock.now + 60 * S)
+        )
+    )
     assert run(services.findings.expire()) == 0
     clock.pass_(61)
     assert run(services.findings.expire()) == 1
@@ -196,7 +226,9 @@ def test_a_viewer_cannot_judge(services: Services, make_detection: Make) -> None
         run(services.findings.change(viewer, "F-1", FindingChange(state=State.FIXED)))
 
 
-def test_pages_neither_repeat_nor_skip_while_findings_come(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_pages_neither_repeat_nor_skip_while_findings_come(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     ingest(services, *(make_detection(rule=f"R-{number:03}") for number in range(30)))
     for sort in ("-risk", "risk", "-last_seen", "title", "-count", "first_seen", "-severity"):
         seen: list[str] = []
@@ -222,13 +254,20 @@ def test_a_cursor_that_is_none_is_refused(services: Services, admin: Actor, curs
 
 
 def test_filters_and_facets_agree(services: Services, admin: Actor, make_detection: Make) -> None:
-    ingest(services, make_detection(rule="A", severity=Severity.LOW), make_detection(rule="B"), make_detection(rule="B", exepath="/bin/x"))
+    ingest(
+        services,
+        make_detection(rule="A", severity=Severity.LOW),
+        make_detection(rule="B"),
+        make_detection(rule="B", exepath="/bin/x"),
+    )
     facets = {facet.field: dict(facet.values) for facet in run(services.findings.facets(admin))}
     assert facets["rule"] == {"A": 1, "B": 2}
     assert facets["severity"] == {"low": 1, "high": 2}
     page = run(services.findings.list(admin, FindingFilter(rule=("B",), severity=(Severity.HIGH,))))
     assert page.count.value == 2
-    narrowed = {facet.field: dict(facet.values) for facet in run(services.findings.facets(admin, FindingFilter(rule=("A",))))}
+    narrowed = {
+        facet.field: dict(facet.values) for facet in run(services.findings.facets(admin, FindingFilter(rule=("A",))))
+    }
     assert narrowed["rule"] == {"A": 1, "B": 2}  # a facet ignores its own restriction
     assert narrowed["severity"] == {"low": 1}
 
@@ -252,7 +291,9 @@ def test_neighbours_walk_the_list_that_was_left(services: Services, admin: Actor
     assert outside.position is None
 
 
-def test_bulk_changes_with_one_undo_and_names_what_it_left(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_bulk_changes_with_one_undo_and_names_what_it_left(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     ingest(services, *(make_detection(rule=f"R-{number}") for number in range(4)))
     run(services.findings.change(admin, "F-4", FindingChange(state=State.FALSE_POSITIVE, reason="x")))
     result = run(services.findings.bulk(admin, FindingChange(state=State.CONFIRMED), ids=["F-1", "F-2", "F-4", "F-99"]))
@@ -282,11 +323,15 @@ def test_each_judgement_is_in_the_trail(services: Services, admin: Actor, make_d
     ingest(services, make_detection())
     run(services.findings.change(admin, "F-1", FindingChange(state=State.FIXED, reason="patched")))
     page = run(services.audit.list(admin))
-    assert [(row.actor, row.action, row.object, row.detail["reason"]) for row in page.rows] == [("ann", "finding.state", "F-1", "patched")]
+    assert [(row.actor, row.action, row.object, row.detail["reason"]) for row in page.rows] == [
+        ("ann", "finding.state", "F-1", "patched")
+    ]
     assert run(services.audit.verify(admin)).intact
 
 
-def test_a_stream_tells_new_then_more_and_resumes_where_it_was_left(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_a_stream_tells_new_then_more_and_resumes_where_it_was_left(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     async def story() -> None:
         stream = services.findings.subscribe(admin)
         first = asyncio.ensure_future(anext(stream))
@@ -299,14 +344,19 @@ def test_a_stream_tells_new_then_more_and_resumes_where_it_was_left(services: Se
         await services.findings.ingest([make_detection(rule="R-2")], host="h", agent="a")
         resumed = services.findings.subscribe(admin, after=update.id)
         batch = await asyncio.wait_for(anext(resumed), 5)
-        assert [(item.what, item.finding.id, item.finding.count) for item in batch] == [("seen_again", "F-1", 2), ("new", "F-2", 1)]
+        assert [(item.what, item.finding.id, item.finding.count) for item in batch] == [
+            ("seen_again", "F-1", 2),
+            ("new", "F-2", 1),
+        ]
         await resumed.aclose()  # type: ignore[attr-defined]
         assert services.findings.updates.listeners == 0
 
     run(story())
 
 
-def test_a_stream_sends_one_message_for_many_changes_of_one_finding(services: Services, admin: Actor, make_detection: Make) -> None:
+def test_a_stream_sends_one_message_for_many_changes_of_one_finding(
+    services: Services, admin: Actor, make_detection: Make
+) -> None:
     async def story() -> None:
         stream = services.findings.subscribe(admin, after="0")
         for _ in range(50):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from phalanx.model.container import Container
@@ -230,14 +230,14 @@ def containers_page(
     limit: int,
 ) -> Sequence[Row[Any]]:
     """The latest row of each container, running ones first, then by start, newest first; ``after`` is ``(gone, since_ns, id)``."""
-    gone = containers.c.until_ns.is_not(None)
+    gone = case((containers.c.until_ns.is_(None), 0), else_=1)
     conditions = _wanted(host, text, running)
     if after is not None:
         was_gone, since, identifier = after
         conditions.append(
             or_(
-                gone > bool(was_gone),
-                (gone == bool(was_gone))
+                gone > was_gone,
+                (gone == was_gone)
                 & or_(containers.c.since_ns < since, (containers.c.since_ns == since) & (containers.c.id > identifier)),
             )
         )

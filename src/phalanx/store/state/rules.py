@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from phalanx.store.state.tables import drafts, switches
 
-__all__ = ["add_draft", "draft", "drafts_all", "drop_draft", "in_force", "set_draft", "switch", "switched_off"]
+__all__ = [
+    "add_draft",
+    "draft",
+    "drafts_all",
+    "drop_draft",
+    "in_force",
+    "last_applied",
+    "set_draft",
+    "switch",
+    "switched_off",
+]
 
 
 def add_draft(connection: Connection, identifier: str, *, now_ns: int, body: bytes) -> None:
@@ -47,6 +57,11 @@ def in_force(connection: Connection) -> tuple[tuple[str, str], ...]:
         .order_by(drafts.c.applied_ns, drafts.c.id)
     )
     return tuple((f"local-{row.id}.yaml", str(msgspec.json.decode(row.body)["text"])) for row in rows)
+
+
+def last_applied(connection: Connection) -> int:
+    """When a draft was last put into force; 0 when none ever was."""
+    return int(connection.execute(select(func.max(drafts.c.applied_ns))).scalar() or 0)
 
 
 def switch(connection: Connection, rule: str, *, on: bool, now_ns: int) -> None:
