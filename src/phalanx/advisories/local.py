@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from phalanx.advisories.compiler import Compiler
+from phalanx.advisories.feeds import read_other
 from phalanx.advisories.model import Feed
+from phalanx.advisories.plain import lines_of, open_plain
 from phalanx.advisories.readers import osv, signals
 from phalanx.advisories.readers.tally import Tally
 
@@ -34,7 +34,8 @@ def read_directory(root: Path, compiler: Compiler, progress: Callable[[str], Non
     """Feed everything that is recognised below ``root`` to ``compiler``; returns what was read, in order.
 
     ``osv/<Ecosystem>/all.zip``, ``signals/kev*.json[.gz]``, ``signals/kev*.csv[.gz]``, ``signals/epss*.csv[.gz]``,
-    ``signals/*vulnrichment*.jsonl[.zst]``, ``signals/*poc*.jsonl[.zst]``, ``signals/files_exploits.csv``.
+    ``signals/*vulnrichment*.jsonl[.zst]``, ``signals/*poc*.jsonl[.zst]``, ``signals/files_exploits.csv``, and the
+    table of ``phalanx.advisories.feeds``.
     """
     feeds: list[Feed] = []
     for archive in sorted((root / "osv").glob("*/all.zip")):
@@ -48,6 +49,7 @@ def read_directory(root: Path, compiler: Compiler, progress: Callable[[str], Non
         made = _signal_feed(path, compiler, progress)
         if made is not None:
             feeds.append(made)
+    feeds.extend(read_other(root, compiler, progress))
     for feed in feeds:
         compiler.feed(feed)
     return feeds
@@ -98,30 +100,3 @@ def _feed(name: str, title: str, licence: str, attribution: str, tally: Tally, p
 def _bytes(path: Path) -> bytes:
     with open_plain(path) as stream:
         return stream.read()
-
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a file that may be compressed."""
-    with open_plain(path) as stream:
-        yield from (
-            io.BufferedReader(stream, 1 << 20) if not isinstance(stream, (io.BufferedReader, gzip.GzipFile)) else stream
-        )
-
-
-def open_plain(path: Path) -> io.BufferedIOBase | io.RawIOBase | gzip.GzipFile:
-    """``path`` opened with its compression (``.gz``, ``.zst``, ``.bz2``, ``.xz``) undone."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")
-    if path.suffix == ".zst":
-        import zstandard
-
-        return zstandard.open(path, "rb")  # type: ignore[no-any-return]
-    if path.suffix == ".bz2":
-        import bz2
-
-        return bz2.open(path, "rb")
-    if path.suffix == ".xz":
-        import lzma
-
-        return lzma.open(path, "rb")
-    return path.open("rb")

@@ -10,7 +10,7 @@ import msgspec
 
 from phalanx.artifacts.model import Component
 
-__all__ = ["bun_lock", "package_json", "package_lock", "pnpm_lock", "yarn_lock"]
+__all__ = ["bun_lock", "package_json", "package_lock", "project_json", "pnpm_lock", "yarn_lock"]
 
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\S*")
 
@@ -52,6 +52,20 @@ def package_json(path: str, data: bytes) -> Iterator[Component]:
         licences=(licence[:100],) if isinstance(licence, str) else (),
         depends=tuple(needs)[:500] if isinstance(needs, dict) else (),
     )
+
+
+def project_json(path: str, data: bytes) -> Iterator[Component]:
+    """A ``package.json`` outside of ``node_modules``: the project itself, or a package that was unpacked there.
+
+    It is listed, and matched with advisories only below ``usr`` and ``lib``, where packages lie: a private project may bear a public name.
+    """
+    for one in package_json(path, data):
+        packaged = path.startswith(("usr/", "lib/", "opt/yarn"))
+        yield (
+            one
+            if packaged
+            else msgspec.structs.replace(one, ecosystem="", method="package.json of the project", declared=True)
+        )
 
 
 def package_lock(path: str, data: bytes) -> Iterator[Component]:

@@ -75,7 +75,7 @@ def find_cataloguer(path: str, *, declared: bool) -> Cataloguer | None:
     cataloguer = _INSTALLED.get(name)
     if cataloguer is not None:
         if name == "package.json":
-            return cataloguer if "node_modules/" in path or "/npm/" in path else None
+            return cataloguer if "node_modules/" in path or "/npm/" in path else javascript.project_json
         if name == "METADATA":
             return cataloguer if path.endswith(".dist-info/METADATA") else None
         if name == "PKG-INFO":
