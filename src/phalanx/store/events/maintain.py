@@ -67,7 +67,7 @@ class Maintenance:
             return msgspec.json.decode(self.retained_path.read_bytes(), type=Retained).since_ns
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             # Written by rename, so only a broken disk gets here; the claim that remains is the smaller one.
             return min((part.since_ns for part in self._live.parts()), default=None)
 

@@ -208,7 +208,7 @@ class PartDirectory:
                 if hashlib.sha256(bytes(sealed.manifest)).hexdigest() != sealed.sha256:
                     raise CorruptError("its hash is wrong")
                 yield msgspec.json.decode(bytes(sealed.manifest), type=Manifest)
-            except (msgspec.MsgspecError, CorruptError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, CorruptError) as error:
                 self.unreadable.append(f"{path.name}: {error}")
                 self._move_aside(path)
                 for suffix in (".events.parquet", ".processes.parquet"):

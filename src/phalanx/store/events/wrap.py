@@ -69,7 +69,7 @@ def read_header(block: bytes | bytearray | memoryview | pa.Buffer) -> BatchHeade
         raise CorruptError(f"the header of the batch says {size} bytes, the batch has {len(view)}")
     try:
         header = _DECODER.decode(view[16 : 16 + size])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptError(f"the header of the batch is not readable: {error}") from error
     _check_header(header)
     return header
