@@ -271,6 +271,44 @@ def test_32_bit_system_calls_do_not_hide(wait, tmp_path: Path) -> None:
     assert wait(lambda e: isinstance(e, Unlink) and e.process.pid == child.pid).name == str(target)
 
 
+URING = r"""
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    struct io_uring_params p; memset(&p, 0, sizeof p);
+    int ring = syscall(__NR_io_uring_setup, 4, &p);
+    if (ring < 0) return 77;
+    char *sq = mmap(0, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *sqe = mmap(0, p.sq_entries * sizeof *sqe, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    memset(sqe, 0, sizeof *sqe);
+    sqe->opcode = IORING_OP_OPENAT; sqe->fd = AT_FDCWD; sqe->addr = (unsigned long)argv[1]; sqe->open_flags = O_WRONLY | O_CREAT; sqe->len = 0600;
+    unsigned tail = *(unsigned *)(sq + p.sq_off.tail);
+    *(unsigned *)(sq + p.sq_off.array) = 0;
+    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+    return syscall(__NR_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) == 1 ? 0 : 1;
+}
+"""
+
+
+def test_an_open_through_io_uring_does_not_hide(wait, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    (tmp_path / "x.c").write_text(URING)
+    subprocess.run(["gcc", "-o", "x", "x.c"], cwd=tmp_path, check=True)
+    child = subprocess.Popen([tmp_path / "x", tmp_path / "through-the-ring"])
+    if child.wait() == 77:
+        pytest.skip("this kernel has io_uring switched off")
+    assert wait(lambda e: isinstance(e, Bpf) and e.type == "io_uring_setup" and e.process.pid == child.pid)
+    opened = wait(
+        lambda e: isinstance(e, Open) and e.process.pid == child.pid and e.fd.name == str(tmp_path / "through-the-ring")
+    )
+    assert (opened.type, opened.is_write, opened.fd.type) == ("openat", True, "f")
+
+
 def test_a_filter_lets_through_what_a_rule_can_match_and_the_history_keeps_the_profile(
     sensor: KernelSensor, rebuild, tmp_path: Path
 ) -> None:

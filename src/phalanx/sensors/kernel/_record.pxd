@@ -20,7 +20,6 @@ cdef extern from "bpf/record.h" nogil:
         PH_CGROUP_MKDIR
         PH_CGROUP_RMDIR
         PH_CGROUP_ATTACH
-        PH_URING
         PH_F_COMPAT
         PH_F_CUT
         PH_F_ARGS_CUT

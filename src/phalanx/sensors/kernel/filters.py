@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from phalanx.language.kernel_filter import KernelFilter, TypeFilter
 from phalanx.sensors.kernel._filter import Filter
 from phalanx.sensors.kernel.calls import ALIASES32, BY_NAME, CALLS, Call, When
+
+if TYPE_CHECKING:
+    from phalanx.language.kernel_filter import KernelFilter, TypeFilter
 
 __all__ = ["TYPE_NUMBERS", "calls32", "native_filter", "wants"]
 

@@ -25,8 +25,11 @@ HANDLERS: Final = {
 }
 """Programs that the dispatcher of system calls jumps to; they are not attached themselves."""
 
-OPTIONAL: Final = ("cgroup_made", "cgroup_removed")
-"""Programs whose hook some kernels lack; all others are required."""
+OPTIONAL: Final = ("cgroup_made", "cgroup_removed", "uring_complete", "uring_complete_old")
+"""Programs whose hook some kernels lack, or have in another form; all others are required."""
+
+ALTERNATIVES: Final = (frozenset({"uring_complete", "uring_complete_old"}),)
+"""Forms of one hook: when one runs, the others are not missed."""
 
 
 class Capability(Struct, frozen=True, kw_only=True):
@@ -51,18 +54,10 @@ def load(image: bytes, ring_bytes: int) -> tuple[KernelObject, list[Capability]]
             f"the native part of the sensor cannot be loaded: {error}", hint="apt-get install libbpf1"
         ) from error
     sections = KernelObject(image).programs()
+    refused = _probe(image, sections)
     loaded = KernelObject(image)
-    refused: dict[str, str] = {}
     try:
-        try:
-            _load(loaded, list(sections), ring_bytes)
-        except OSError:
-            refused = _probe(image, sections)
-            if not refused:
-                raise
-            loaded.close()
-            loaded = KernelObject(image)
-            _load(loaded, [name for name in sections if name not in refused], ring_bytes)
+        _load(loaded, [name for name in sections if name not in refused], ring_bytes)
         for number, target in calls32().items():
             loaded.update("calls32", number.to_bytes(4, "little"), target.to_bytes(4, "little"))
         for handler, name in HANDLERS.items():
@@ -77,6 +72,7 @@ def load(image: bytes, ring_bytes: int) -> tuple[KernelObject, list[Capability]]
     return loaded, [
         Capability(program=name, hook=section, runs=name not in refused, reason=refused.get(name))
         for name, section in sections.items()
+        if name not in refused or not any(name in forms and forms - refused.keys() for forms in ALTERNATIVES)
     ]
 
 
@@ -98,7 +94,7 @@ def _probe(image: bytes, sections: dict[str, str]) -> dict[str, str]:
         try:
             _load(probe, [name], 4096)
         except OSError as error:
-            refused[name] = str(error.strerror or error)
+            refused[name] = str(error.strerror or error).partition(" | ")[0]
         finally:
             probe.close()
     return refused

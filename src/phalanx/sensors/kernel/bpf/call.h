@@ -158,17 +158,13 @@ static __always_inline void add_unix_name(struct ph_record *rec, struct sock *sk
 		add(rec, PH_S_UNIX, PH_FORM_PLAIN, len);
 }
 
-/* The descriptor `num` of the task, from the kernel's own structures. Returns its file, 0 when there is none. */
-static __always_inline struct file *fill_fd(struct ph_record *rec, struct task_struct *task, __s32 num, bool path)
+/* What `file` is, from the kernel's own structures. */
+static __always_inline void fill_file(struct ph_record *rec, struct task_struct *task, struct file *file, bool path)
 {
-	struct file *file = file_of(task, num);
 	struct inode *inode;
 	struct socket *socket;
 	struct sock *sk;
 
-	rec->fd.num = num;
-	if (!file)
-		return 0;
 	inode = BPF_CORE_READ(file, f_inode);
 	rec->fd.mode = BPF_CORE_READ(inode, i_mode);
 	rec->fd.ino = BPF_CORE_READ(inode, i_ino);
@@ -178,12 +174,12 @@ static __always_inline struct file *fill_fd(struct ph_record *rec, struct task_s
 	if (rec->fd.magic != SOCKFS_MAGIC) {
 		if (path)
 			add_file_path(rec, PH_S_FD, task, file);
-		return file;
+		return;
 	}
 	socket = BPF_CORE_READ(file, private_data);
 	sk = BPF_CORE_READ(socket, sk);
 	if (!sk)
-		return file;
+		return;
 	rec->fd.family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	rec->fd.sock_type = BPF_CORE_READ(socket, type);
 	rec->fd.sock_state = BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -201,7 +197,16 @@ static __always_inline struct file *fill_fd(struct ph_record *rec, struct task_s
 	} else if (rec->fd.family == AF_UNIX) {
 		add_unix_name(rec, sk);
 	}
-	return file;
+}
+
+/* The descriptor `num` of the task. */
+static __always_inline void fill_fd(struct ph_record *rec, struct task_struct *task, __s32 num, bool path)
+{
+	struct file *file = file_of(task, num);
+
+	rec->fd.num = num;
+	if (file)
+		fill_file(rec, task, file, path);
 }
 
 #endif

@@ -288,22 +288,17 @@ struct bpf_iter__task_file {
 };
 
 struct io_kiocb {
+	struct file *file;
 	__u8 opcode;
 };
 
-struct filename {
-	const char *name;
-};
-
-struct open_how {
-	__u64 flags;
-	__u64 mode;
-};
-
 struct io_open {
-	int dfd;
-	struct filename *filename;
-	struct open_how how;
+	struct file *file;
+	__u32 file_slot;
+};
+
+struct io_uring_cqe {
+	__s32 res;
 };
 
 #pragma clang attribute pop

@@ -2,6 +2,11 @@
 /* Opens: the path is that of the file which the kernel gave, so that neither links nor a changed string can lie. */
 #include "call.h"
 
+struct open_how { /* include/uapi/linux/openat2.h */
+	__u64 flags;
+	__u64 mode;
+};
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tp_btf/sys_exit")

@@ -30,7 +30,6 @@ enum ph_type {
 	PH_CGROUP_MKDIR,
 	PH_CGROUP_RMDIR,
 	PH_CGROUP_ATTACH,	/* arg[0] = pid, arg[1] = cgroup id it moves to */
-	PH_URING,		/* an operation submitted through io_uring: arg[0] = opcode */
 };
 
 /* ph_record.flags */
