@@ -23,7 +23,11 @@ def _test(node: Test) -> Check:
     if node.other is not None or not isinstance(left, Ref):
         return lambda event: bool(compare(node, event))
     get = left.get
-    if left.multi or left.type in ("ip", "net", "dynamic") or operator in ("glob", "iglob", "regex", "pmatch", "icontains"):
+    if (
+        left.multi
+        or left.type in ("ip", "net", "dynamic")
+        or operator in ("glob", "iglob", "regex", "pmatch", "icontains")
+    ):
         holds_for = function_of(node)
         return lambda event: (value := get(event)) is not None and holds_for(value)
     if operator in ("=", "in"):
@@ -51,18 +55,12 @@ def _closure(node: Node) -> Check:
         if isinstance(node, All):
 
             def every(event: Event) -> bool:
-                for part in parts:
-                    if not part(event):
-                        return False
-                return True
+                return all(part(event) for part in parts)
 
             return every
 
         def some(event: Event) -> bool:
-            for part in parts:
-                if part(event):
-                    return True
-            return False
+            return any(part(event) for part in parts)
 
         return some
     if isinstance(node, Test):
@@ -81,7 +79,9 @@ class Closures:
         matcher = Matcher(ruleset)
         self.rules = matcher.rules
         checks = [_closure(rule.condition.node) for rule in self.rules]
-        self._by_type = {name: tuple((index, checks[index]) for index in bucket) for name, bucket in matcher._buckets.items()}
+        self._by_type = {
+            name: tuple((index, checks[index]) for index in bucket) for name, bucket in matcher._buckets.items()
+        }
 
     def match(self, event: Event) -> tuple[int, ...]:
         """Numbers of the rules that hold."""

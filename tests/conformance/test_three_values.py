@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conformance.condition_samples import AGENT, BOOT, HOST, Sampler, comparisons, conditions
 
 from phalanx.language import RuleSource, load_rules, parse_condition
 from phalanx.language.matcher import Matcher
@@ -20,7 +21,6 @@ from phalanx.store.events.lowering import lower_condition
 from phalanx.store.events.relation import event_rows, process_rows
 from phalanx.store.events.sql import Sources, flat
 from phalanx.store.events.wrap import wrap
-from tests.conformance.condition_samples import AGENT, BOOT, HOST, Sampler, comparisons, conditions
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,11 @@ def asked_of_duckdb(database: duckdb.DuckDBPyConnection, condition: str, seen: l
     batch = wrap(flatten(seen, batch="b", host=HOST, boot=BOOT, agent=AGENT))
     facts = [(HOST, event.container) for event in seen if isinstance(event.container, Container)]
     assert len({id(container) for _, container in facts}) == len(facts)
-    sources = Sources(hot_events={"hot_events_1": pa.table([])}, hot_processes={"hot_processes_1": pa.table([])}, facts=fact_table(facts))
+    sources = Sources(
+        hot_events={"hot_events_1": pa.table([])},
+        hot_processes={"hot_processes_1": pa.table([])},
+        facts=fact_table(facts),
+    )
     database.register("hot_events_1", pa.Table.from_batches([event_rows(batch, 0)]))
     database.register("hot_processes_1", pa.Table.from_batches([process_rows([(batch, 0)])]))
     database.register("facts", sources.facts)
@@ -101,7 +105,9 @@ def one_container(seen: list[Event]) -> list[Event]:
         kept = [
             event
             for event in kept
-            if isinstance(event.container, Container) or not isinstance(event.process, Process) or event.process.container_id == "host"
+            if isinstance(event.container, Container)
+            or not isinstance(event.process, Process)
+            or event.process.container_id == "host"
         ]
     return kept
 
@@ -119,13 +125,17 @@ def agree(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=comparisons, seen=some_events)
-def test_every_comparison_means_the_same_in_all_three_places(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]) -> None:
+def test_every_comparison_means_the_same_in_all_three_places(
+    database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
+) -> None:
     agree(database, condition, seen)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=conditions, seen=some_events)
-def test_every_condition_means_the_same_in_all_three_places(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]) -> None:
+def test_every_condition_means_the_same_in_all_three_places(
+    database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
+) -> None:
     agree(database, condition, seen)
 
 

@@ -179,9 +179,9 @@ def run_command(events_file: IO[bytes], files: tuple[Path, ...], only: tuple[str
     engine = Engine(ruleset, clock=lambda: now[0])
     seen = fired = 0
     noted = time.monotonic()
-    for number, line in enumerate(_lines(events_file), 1):
+    for number, raw in enumerate(_lines(events_file), 1):
         try:
-            event = decode_event(line)
+            event = decode_event(raw)
         except msgspec.MsgspecError as error:
             raise CorruptError(
                 f"line {number} is no event: {error}",

@@ -257,7 +257,10 @@ class Engine:
                     continue
                 if answer:
                     detections.append(self._detect(rule, event, now, waited=True))
-                if position < len(waiting.records) and (record := self._records.get(waiting.records[position])) is not None:
+                if (
+                    position < len(waiting.records)
+                    and (record := self._records.get(waiting.records[position])) is not None
+                ):
                     self._records[waiting.records[position]] = msgspec.structs.replace(record, decided=answer)
             self._forget(serial)
             if still and waiting.deadline is not None:

@@ -14,7 +14,9 @@ from phalanx.language.fields import Field, Ref
 __all__ = ["CATALOGUE", "ArgumentProblem", "lookup", "suggest"]
 
 CATALOGUE: Final[dict[str, Field]] = {
-    field.name: field for module in (fields_event, fields_process, fields_fd, fields_container) for field in module.FIELDS
+    field.name: field
+    for module in (fields_event, fields_process, fields_fd, fields_container)
+    for field in module.FIELDS
 }
 """Every field by name."""
 
@@ -59,7 +61,9 @@ def _bind(name: str, argument: str | None) -> Ref | None:
         return Ref(field, argument, kinds=field.kinds)
     bound = field.bind(argument)
     if bound is None:
-        raise ArgumentProblem(f"{field.name} takes {'a number' if field.index else 'another kind of argument'}, not {argument[:60]!r}")
+        raise ArgumentProblem(
+            f"{field.name} takes {'a number' if field.index else 'another kind of argument'}, not {argument[:60]!r}"
+        )
     return bound
 
 

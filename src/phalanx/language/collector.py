@@ -5,7 +5,8 @@ Nothing here knows what a condition means. What is wrong becomes a :class:`~phal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable
+from collections.abc import Sequence as Many
 from typing import Final, Literal
 
 from phalanx.errors import RuleError
@@ -151,7 +152,13 @@ class Collector:
         hint: str = "",
     ) -> None:
         """Keep a problem with its place."""
-        text = node if isinstance(node, Text) else text_at(self._file, self._raw, node) if node is not None else Text(value="", file=self._file)
+        text = (
+            node
+            if isinstance(node, Text)
+            else text_at(self._file, self._raw, node)
+            if node is not None
+            else Text(value="", file=self._file)
+        )
         line, column, source = text.place(0)
         self.problems.append(
             Problem(
@@ -193,7 +200,13 @@ class Collector:
         if isinstance(document, Scalar) and document.empty:
             return
         if not isinstance(document, Sequence):
-            self.note("error", document, "a rule file is a list of rules, macros and lists", code="yaml", hint="begin each item with '- rule:', '- macro:' or '- list:'")
+            self.note(
+                "error",
+                document,
+                "a rule file is a list of rules, macros and lists",
+                code="yaml",
+                hint="begin each item with '- rule:', '- macro:' or '- list:'",
+            )
             return
         for node in document.items:
             self._item = ""
@@ -207,8 +220,14 @@ class Collector:
 
     def _read_item(self, node: YamlNode) -> None:
         if not isinstance(node, Mapping):
-            raise self.wrong(node, "an item is a mapping", code="yaml", hint="begin it with '- rule:', '- macro:' or '- list:'")
-        for kind, read, keys in (("rule", self._rule, _RULE_KEYS), ("macro", self._macro, _MACRO_KEYS), ("list", self._list, _LIST_KEYS)):
+            raise self.wrong(
+                node, "an item is a mapping", code="yaml", hint="begin it with '- rule:', '- macro:' or '- list:'"
+            )
+        for kind, read, keys in (
+            ("rule", self._rule, _RULE_KEYS),
+            ("macro", self._macro, _MACRO_KEYS),
+            ("list", self._list, _LIST_KEYS),
+        ):
             named = node.get(kind)
             if named is None:
                 continue
@@ -220,9 +239,20 @@ class Collector:
             seen: set[str] = set()
             for key, _ in node.pairs:
                 if key.value not in keys:
-                    self.note("warning", key, f"a {kind} has no key {key.value!r}; it is passed over", code="unknown_key", hint=f"the keys are {', '.join(keys)}")
+                    self.note(
+                        "warning",
+                        key,
+                        f"a {kind} has no key {key.value!r}; it is passed over",
+                        code="unknown_key",
+                        hint=f"the keys are {', '.join(keys)}",
+                    )
                 elif key.value in seen:
-                    self.note("warning", key, f"the key {key.value!r} is there twice; the last one counts", code="repeated_key")
+                    self.note(
+                        "warning",
+                        key,
+                        f"the key {key.value!r} is there twice; the last one counts",
+                        code="repeated_key",
+                    )
                 seen.add(key.value)
             read(name, node)
             return
@@ -236,14 +266,20 @@ class Collector:
             return
         first = node.pairs[0][0].value if node.pairs else ""
         self.note(
-            "warning", node, f"an item that begins with {first[:60]!r} is not known; it is passed over", code="unknown_item", hint="rule, macro, list, required_engine_version, required_plugin_versions"
+            "warning",
+            node,
+            f"an item that begins with {first[:60]!r} is not known; it is passed over",
+            code="unknown_item",
+            hint="rule, macro, list, required_engine_version, required_plugin_versions",
         )
 
     def _engine_version(self, node: YamlNode) -> None:
         text = self.text(node, "required_engine_version")
         parts = text.split("-", 1)[0].split("+", 1)[0].split(".")
         if not all(part.isdigit() and len(part) < 9 for part in parts) or len(parts) not in (1, 3):
-            raise self.wrong(node, f"required_engine_version is a number or a version, not {text[:40]!r}", hint="for example 0.31.0")
+            raise self.wrong(
+                node, f"required_engine_version is a number or a version, not {text[:40]!r}", hint="for example 0.31.0"
+            )
         wanted = (0, int(parts[0]), 0) if len(parts) == 1 else tuple(map(int, parts))
         if wanted > _SUPPORTED_ENGINE:
             self.note(
@@ -259,7 +295,11 @@ class Collector:
             if not isinstance(entry, Mapping) or entry.get("name") is None or entry.get("version") is None:
                 raise self.wrong(entry, "an entry of required_plugin_versions has a name and a version")
             for alternative in self.sequence(entry.get("alternatives"), "alternatives"):
-                if not isinstance(alternative, Mapping) or alternative.get("name") is None or alternative.get("version") is None:
+                if (
+                    not isinstance(alternative, Mapping)
+                    or alternative.get("name") is None
+                    or alternative.get("version") is None
+                ):
                     raise self.wrong(alternative, "an alternative has a name and a version")
 
     # values of keys
@@ -307,33 +347,64 @@ class Collector:
         append = node.get("append")
         if override is not None:
             if not isinstance(override, Mapping):
-                raise self.wrong(override, "override maps keys to append or replace", hint="for example override: {condition: append}")
+                raise self.wrong(
+                    override,
+                    "override maps keys to append or replace",
+                    hint="for example override: {condition: append}",
+                )
             if append is not None:
                 raise self.wrong(append, "append and override exclude each other", hint="use override alone")
             for key, value in override.pairs:
                 mode = self.text(value, f"override of {key.value}")
-                allowed = _OVERRIDABLE if kind == "rule" else {m: ("condition",) if kind == "macro" else ("items",) for m in _OVERRIDABLE}
+                allowed = (
+                    _OVERRIDABLE
+                    if kind == "rule"
+                    else dict.fromkeys(_OVERRIDABLE, ("condition",) if kind == "macro" else ("items",))
+                )
                 if mode not in allowed:
                     raise self.wrong(value, f"override of {key.value!r} is append or replace, not {mode[:40]!r}")
                 if key.value not in allowed[mode]:
-                    raise self.wrong(key, f"{key.value!r} of a {kind} cannot be overridden by {mode}", hint=f"only {', '.join(allowed[mode])}")
+                    raise self.wrong(
+                        key,
+                        f"{key.value!r} of a {kind} cannot be overridden by {mode}",
+                        hint=f"only {', '.join(allowed[mode])}",
+                    )
                 if node.get(key.value) is None:
-                    raise self.wrong(key, f"override names {key.value!r}, but the item does not have it", hint=f"add {key.value}: … or remove it from override")
+                    raise self.wrong(
+                        key,
+                        f"override names {key.value!r}, but the item does not have it",
+                        hint=f"add {key.value}: … or remove it from override",
+                    )
                 modes[key.value] = mode
             for key, _ in node.pairs:
                 if key.value not in (*modes, kind, "override"):
-                    raise self.wrong(key, f"{key.value!r} is not named in override", hint=f"add {key.value}: append or replace to override")
+                    raise self.wrong(
+                        key,
+                        f"{key.value!r} is not named in override",
+                        hint=f"add {key.value}: append or replace to override",
+                    )
         elif append is not None and self.boolean(append, "append"):
-            keys = {"rule": ("condition", "output", "desc", "tags", "exceptions"), "macro": ("condition",), "list": ("items",)}[kind]
+            keys = {
+                "rule": ("condition", "output", "desc", "tags", "exceptions"),
+                "macro": ("condition",),
+                "list": ("items",),
+            }[kind]
             modes = dict.fromkeys((key for key in keys if node.get(key) is not None), "append")
             if not modes:
-                raise self.wrong(append, f"append: true appends nothing to this {kind}", hint=f"give it {' or '.join(keys)}")
+                raise self.wrong(
+                    append, f"append: true appends nothing to this {kind}", hint=f"give it {' or '.join(keys)}"
+                )
         else:
             return None
         if previous is None:
             if (kind, self._item.partition(" ")[2]) in self.failed:
                 raise _Wrong("its definition was wrong; told already")
-            raise self.wrong(node, f"there is no {kind} of that name to change", code="no_previous", hint=f"load the file that defines the {kind} before this one")
+            raise self.wrong(
+                node,
+                f"there is no {kind} of that name to change",
+                code="no_previous",
+                hint=f"load the file that defines the {kind} before this one",
+            )
         return modes
 
     # lists, macros
@@ -387,18 +458,37 @@ class Collector:
         enabled = node.get("enabled")
         if keys == {"rule", "enabled"} and enabled is not None:
             if previous is None:
-                raise self.wrong(node, "there is no rule of that name to switch on or off", code="no_previous", hint="load the file that defines it before this one")
+                raise self.wrong(
+                    node,
+                    "there is no rule of that name to switch on or off",
+                    code="no_previous",
+                    hint="load the file that defines it before this one",
+                )
             previous.enabled = self.boolean(enabled, "enabled")
             return
         item = RuleItem(name, self._index, self._file, self._raw, node)
         for key in ("condition", "output", "desc", "priority"):
             value = node.get(key)
             if value is None:
-                raise self.wrong(node, f"the rule has no {key}", code="missing_key", hint=f"add {key}: …; to change a rule of another file use override")
+                raise self.wrong(
+                    node,
+                    f"the rule has no {key}",
+                    code="missing_key",
+                    hint=f"add {key}: …; to change a rule of another file use override",
+                )
             self._change(item, key, "replace", value)
-        for key, value in node.pairs:
-            if key.value in _RULE_KEYS and key.value not in ("rule", "condition", "output", "desc", "priority", "append", "override"):
-                self._change(item, key.value, "replace", value)
+        for name_of_key, value in node.pairs:
+            word = name_of_key.value
+            if word in _RULE_KEYS and word not in (
+                "rule",
+                "condition",
+                "output",
+                "desc",
+                "priority",
+                "append",
+                "override",
+            ):
+                self._change(item, word, "replace", value)
         if previous is not None:
             item.index = previous.index
         self.rules[name] = item
@@ -465,16 +555,26 @@ class Collector:
         for entry in self.sequence(node, "exceptions"):
             if not isinstance(entry, Mapping):
                 raise self.wrong(entry, "an exception is a mapping with name, fields, comps and values")
-            name = self.text(entry.get("name") or entry, "the name of an exception") if entry.get("name") is not None else ""
+            name = (
+                self.text(entry.get("name") or entry, "the name of an exception")
+                if entry.get("name") is not None
+                else ""
+            )
             if not name:
                 raise self.wrong(entry, "an exception needs a name")
             known = next((exception for exception in rule.exceptions if exception.name == name), None)
             fields, comps = entry.get("fields"), entry.get("comps")
-            exception = known if known is not None and append else ExceptionItem(name, text_at(self._file, self._raw, entry))
+            exception = (
+                known if known is not None and append else ExceptionItem(name, text_at(self._file, self._raw, entry))
+            )
             if fields is not None:
-                exception.fields = self.texts(fields, "fields") if isinstance(fields, Sequence) else self.text(fields, "fields")
+                exception.fields = (
+                    self.texts(fields, "fields") if isinstance(fields, Sequence) else self.text(fields, "fields")
+                )
             if comps is not None:
-                exception.comps = self.texts(comps, "comps") if isinstance(comps, Sequence) else self.text(comps, "comps")
+                exception.comps = (
+                    self.texts(comps, "comps") if isinstance(comps, Sequence) else self.text(comps, "comps")
+                )
             self._check_exception(exception, entry)
             for value in self.sequence(entry.get("values"), "values"):
                 exception.values.append((value, text_at(self._file, self._raw, value)))
@@ -486,13 +586,21 @@ class Collector:
     def _check_exception(self, exception: ExceptionItem, entry: Mapping) -> None:
         fields, comps = exception.fields, exception.comps
         if fields is None or fields in ([], ""):
-            raise self.wrong(entry, f"the exception {exception.name!r} has no fields", hint="fields: [proc.name, fd.name]")
+            raise self.wrong(
+                entry, f"the exception {exception.name!r} has no fields", hint="fields: [proc.name, fd.name]"
+            )
         if comps is None:
             exception.comps = comps = ["="] * len(fields) if isinstance(fields, list) else "in"
         if isinstance(fields, list) != isinstance(comps, list):
-            raise self.wrong(entry, f"fields and comps of the exception {exception.name!r} are both lists, or both are not")
+            raise self.wrong(
+                entry, f"fields and comps of the exception {exception.name!r} are both lists, or both are not"
+            )
         if isinstance(fields, list) and isinstance(comps, list) and len(fields) != len(comps):
-            raise self.wrong(entry, f"the exception {exception.name!r} has {len(fields)} fields and {len(comps)} comps", hint="one comp for each field")
+            raise self.wrong(
+                entry,
+                f"the exception {exception.name!r} has {len(fields)} fields and {len(comps)} comps",
+                hint="one comp for each field",
+            )
 
     def yaml_texts(self, node: YamlNode, text: Text) -> list[str] | str:
         """A value of an exception: a text, or a list of them. _Wrong when it is neither."""

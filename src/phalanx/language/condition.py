@@ -36,7 +36,9 @@ class Condition(Struct, frozen=True):
         return interpret(self.node, event)
 
 
-def parse_condition(text: str, *, file: str | None = None, lists: Mapping[str, tuple[str, ...]] | None = None) -> Condition:
+def parse_condition(
+    text: str, *, file: str | None = None, lists: Mapping[str, tuple[str, ...]] | None = None
+) -> Condition:
     """Read and type a condition. RuleError names line, column and what to do.
 
     ``lists`` may be named in it; macros may not.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 from phalanx.language.analysis import TypeSets, Universe, type_literals
 from phalanx.language.catalogue import CATALOGUE
 from phalanx.language.event_types import KIND_OF
@@ -21,7 +23,14 @@ Atom = tuple[str, str]
 MAX_ATOMS: Final = 4096
 """More atoms than this for one type, and every event of it is a candidate."""
 
-_COST: Final = {"fd_names": 1.0, "exe_paths": 2.0, "fd_suffixes": 8.0, "fd_substrings": 10.0, "proc_names": 12.0, "arg_substrings": 20.0}
+_COST: Final = {
+    "fd_names": 1.0,
+    "exe_paths": 2.0,
+    "fd_suffixes": 8.0,
+    "fd_substrings": 10.0,
+    "proc_names": 12.0,
+    "arg_substrings": 20.0,
+}
 _NOTHING: Final[frozenset[Atom]] = frozenset()
 
 
@@ -66,18 +75,24 @@ def _atoms(left: Ref, operator: str, values: tuple[str, ...]) -> frozenset[Atom]
     if name == "fd.name":
         return _path_atoms(operator, values)
     if name == "fd.directory" and operator in ("=", "in"):
-        return frozenset(("fd_names", value) for value in values) | frozenset(("fd_prefixes", value.rstrip("/") + "/") for value in values)
+        return frozenset(("fd_names", value) for value in values) | frozenset(
+            ("fd_prefixes", value.rstrip("/") + "/") for value in values
+        )
     if name == "fd.directory" and operator in ("startswith", "pmatch"):
         return _path_atoms(operator, values)
     if name == "fd.filename" and operator in ("=", "in") and "/" not in values:
-        return frozenset(("fd_suffixes", "/" + value) for value in values) | frozenset(("fd_names", value) for value in values)
+        return frozenset(("fd_suffixes", "/" + value) for value in values) | frozenset(
+            ("fd_names", value) for value in values
+        )
     if name == "fd.filename" and operator == "endswith" and "/" not in values:
         return frozenset(("fd_suffixes", value) for value in values)
     if name == "proc.name" and operator in ("=", "in"):
         return frozenset(("proc_names", value) for value in values)
     if name == "proc.exepath" and operator in ("=", "in"):
         return frozenset(("exe_paths", value) for value in values)
-    if name in ("proc.cmdline", "proc.args") or (left.field.name == "evt.arg" and left.argument not in ("flags", "res", "fd", "mode", "uid", "gid")):
+    if name in ("proc.cmdline", "proc.args") or (
+        left.field.name == "evt.arg" and left.argument not in ("flags", "res", "fd", "mode", "uid", "gid")
+    ):
         if operator in ("contains", "startswith", "endswith", "=", "in"):
             return frozenset(("arg_substrings", value) for value in values)
         if operator == "glob":
@@ -131,6 +146,13 @@ def _path_atoms(operator: str, values: tuple[str, ...]) -> frozenset[Atom] | Non
     return None
 
 
+def _filter(atoms: frozenset[Atom]) -> TypeFilter:
+    values: dict[str, tuple[str, ...]] = {
+        kind: tuple(sorted(value for k, value in atoms if k == kind)) for kind in {k for k, _ in atoms}
+    }
+    return msgspec.structs.replace(TypeFilter(), **values)
+
+
 def kernel_filter(ruleset: RuleSet) -> KernelFilter:
     """What the active rules of a set can possibly match."""
     active = ruleset.active
@@ -154,5 +176,5 @@ def kernel_filter(ruleset: RuleSet) -> KernelFilter:
         if atoms is None or len(atoms) > MAX_ATOMS:
             filters[name] = TypeFilter(everything=True)
         else:
-            filters[name] = TypeFilter(**{kind: tuple(sorted(value for k, value in atoms if k == kind)) for kind in {k for k, _ in atoms}})
+            filters[name] = _filter(atoms)
     return KernelFilter(types=filters)

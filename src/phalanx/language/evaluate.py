@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from phalanx.language.fields import Ref
 from phalanx.language.patterns import glob_pattern, lower, pattern_of, upper
-from phalanx.language.tree import Expr, Literal, Test, Transform, Value
+from phalanx.language.tree import Expr, Literal, Test, Value
 from phalanx.model.event import Event
 from phalanx.model.values import UNKNOWN
 from phalanx.text.hostile import encode
@@ -147,7 +147,11 @@ def evaluate(expr: Expr, event: Event) -> Any:
             return None
         if words is UNKNOWN or other is UNKNOWN:
             return UNKNOWN
-        return text_of(other).join(map(text_of, words)) if expr.name == "join" else getopt(words, text_of(other), expr.selector)
+        return (
+            text_of(other).join(map(text_of, words))
+            if expr.name == "join"
+            else getopt(words, text_of(other), expr.selector)
+        )
     values = [evaluate(argument, event) for argument in expr.arguments]
     if any(value is None for value in values):
         return None
@@ -198,7 +202,9 @@ def _below(path: str, prefix: str) -> bool:
     wanted = [part for part in prefix.split("/") if part]
     if len(parts) < len(wanted):
         return False
-    return all(pattern_of(glob_pattern(want)).fullmatch(part) is not None for part, want in zip(parts, wanted, strict=False))
+    return all(
+        pattern_of(glob_pattern(want)).fullmatch(part) is not None for part, want in zip(parts, wanted, strict=False)
+    )
 
 
 def holds(value: Any, operator: str, constants: tuple[Value, ...]) -> bool:
@@ -219,7 +225,15 @@ def holds(value: Any, operator: str, constants: tuple[Value, ...]) -> bool:
         assert isinstance(first, int | float)
         if number is None:
             return False
-        return number < first if operator == "<" else number <= first if operator == "<=" else number > first if operator == ">" else number >= first
+        return (
+            number < first
+            if operator == "<"
+            else number <= first
+            if operator == "<="
+            else number > first
+            if operator == ">"
+            else number >= first
+        )
     if operator in ("bcontains", "bstartswith"):
         assert isinstance(first, bytes)
         raw = value if isinstance(value, bytes) else encode(text_of(value))
@@ -240,14 +254,16 @@ def compare(test: Test, event: Event) -> bool | None:
             return False
         if other is UNKNOWN or value is UNKNOWN:
             return None
-        constants = other if isinstance(other, tuple) else (other,)
-        if any(item is UNKNOWN for item in constants):
+        others: tuple[Any, ...] = other if isinstance(other, tuple) else (other,)
+        if any(item is UNKNOWN for item in others):
             return None
-        constants = tuple(item for item in constants if item is not None)
+        constants = tuple(item for item in others if item is not None)
         if not constants:
             return False
         if test.left.type in ("ip", "net"):
-            constants = tuple((found[0], found[1], found[1]) for item in constants if (found := address(item)) is not None)
+            constants = tuple(
+                (found[0], found[1], found[1]) for item in constants if (found := address(item)) is not None
+            )
         elif test.operator in ("<", "<=", ">", ">="):
             numbers = tuple(number_of(item) for item in constants)
             if numbers[0] is None:
@@ -266,7 +282,7 @@ def compare(test: Test, event: Event) -> bool | None:
     known = [item for item in value if item is not None and item is not UNKNOWN]
     unknown = any(item is UNKNOWN for item in value)
     multi = test.left.multi
-    if multi == "list" and test.operator == "in" or multi == "either" and test.operator == "!=":
+    if (multi == "list" and test.operator == "in") or (multi == "either" and test.operator == "!="):
         if not all(holds(item, test.operator, constants) for item in known):
             return False
         return None if unknown else bool(known)

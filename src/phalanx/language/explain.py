@@ -43,7 +43,9 @@ def _collect(node: Node, event: Event, found: dict[int, Match]) -> None:
         text = render_value(value)
         if len(text) > MAX_VALUE_CHARS:
             text = f"{text[:MAX_VALUE_CHARS]}… (+{len(text) - MAX_VALUE_CHARS})"
-        found[node.uid] = Match(text=node.text() if isinstance(node, Test) else repr(node), field=node.left.key, value=text)
+        found[node.uid] = Match(
+            text=node.text() if isinstance(node, Test) else repr(node), field=node.left.key, value=text
+        )
     elif isinstance(node, Not):
         return
 

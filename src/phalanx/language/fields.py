@@ -34,7 +34,7 @@ Access: TypeAlias = tuple[Literal["event", "process", "parent", "fd", "container
 
 def absent(_: Event) -> None:
     """The getter of a field that no sensor fills."""
-    return None
+    return
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -79,7 +79,20 @@ class Field(Struct, frozen=True, kw_only=True):
 class Ref:
     """A field as a condition uses it: with its argument, ready to read."""
 
-    __slots__ = ("access", "argument", "columns", "field", "get", "get_list", "key", "kinds", "multi", "needs", "never_absent", "type")
+    __slots__ = (
+        "access",
+        "argument",
+        "columns",
+        "field",
+        "get",
+        "get_list",
+        "key",
+        "kinds",
+        "multi",
+        "needs",
+        "never_absent",
+        "type",
+    )
 
     def __init__(
         self,
@@ -89,7 +102,7 @@ class Ref:
         get: Getter | None = None,
         access: Access | None = None,
         multi: Multi | None = None,
-        type: FieldType | None = None,  # noqa: A002 - the field's standard word
+        type: FieldType | None = None,
         kinds: tuple[str, ...] | None = None,
         columns: tuple[str, ...] | None = None,
         needs: frozenset[Need] | None = None,
@@ -98,7 +111,13 @@ class Ref:
     ) -> None:
         self.field: Final = field
         self.argument: Final = argument
-        self.key: Final = field.name if argument is None else f"{field.name}.{argument}" if field.dotted else f"{field.name}[{argument}]"
+        self.key: Final = (
+            field.name
+            if argument is None
+            else f"{field.name}.{argument}"
+            if field.dotted
+            else f"{field.name}[{argument}]"
+        )
         self.access: Final = access if access is not None else (field.access if get is None else None)
         self.get: Final[Getter] = get if get is not None else (owner_getter(self.access) if self.access else field.get)
         self.multi: Final[Multi] = field.multi if multi is None else multi

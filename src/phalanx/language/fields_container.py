@@ -43,7 +43,9 @@ def _name(event: Event) -> Any:
 
 def mount_text(mount: Mount) -> str:
     """``source:dest:mode:rdrw:propagation``, as Falco writes a mount."""
-    return f"{mount.source}:{mount.destination}:{mount.mode}:{'true' if mount.writable else 'false'}:{mount.propagation}"
+    return (
+        f"{mount.source}:{mount.destination}:{mount.mode}:{'true' if mount.writable else 'false'}:{mount.propagation}"
+    )
 
 
 def _find(argument: str, key: Callable[[Mount], str]) -> Callable[[Container], Mount | None] | None:
@@ -62,7 +64,14 @@ def _find(argument: str, key: Callable[[Mount], str]) -> Callable[[Container], M
     return lambda container: next((mount for mount in container.mounts if matches(key(mount)) is not None), None)
 
 
-def _mount_field(name: str, doc: str, read: Callable[[Mount], str | None], *, by_destination: bool = False, missing: str | None = None) -> Field:
+def _mount_field(
+    name: str,
+    doc: str,
+    read: Callable[[Mount], str | None],
+    *,
+    by_destination: bool = False,
+    missing: str | None = None,
+) -> Field:
     """A field about one mount. Without such a mount it is absent (``missing`` None), so that neither ``=`` nor ``!=`` holds."""
 
     def key(mount: Mount) -> str:
@@ -144,14 +153,53 @@ FIELDS: Final[tuple[Field, ...]] = (
         never_absent=True,
     ),
     _told("container.full_id", "text", "The whole id.", lambda c: c.full_id, "container_full_id"),
-    Field(name="container.name", type="text", doc="Name of the container; `host` outside of containers.", needs=_CONTAINER, get=_name, columns=("proc_container_id", "container_name")),
-    _told("container.image", "text", "Reference of the image as the runtime gives it.", lambda c: c.image or None, "container_image"),
-    _told("container.image.id", "text", "Digest of the image, as far as the runtime tells.", lambda c: c.image_digest, "container_image_digest"),
-    _told("container.image.repository", "text", "Repository of the image.", lambda c: c.image_repository, "container_image_repository"),
+    Field(
+        name="container.name",
+        type="text",
+        doc="Name of the container; `host` outside of containers.",
+        needs=_CONTAINER,
+        get=_name,
+        columns=("proc_container_id", "container_name"),
+    ),
+    _told(
+        "container.image",
+        "text",
+        "Reference of the image as the runtime gives it.",
+        lambda c: c.image or None,
+        "container_image",
+    ),
+    _told(
+        "container.image.id",
+        "text",
+        "Digest of the image, as far as the runtime tells.",
+        lambda c: c.image_digest,
+        "container_image_digest",
+    ),
+    _told(
+        "container.image.repository",
+        "text",
+        "Repository of the image.",
+        lambda c: c.image_repository,
+        "container_image_repository",
+    ),
     _told("container.image.tag", "text", "Tag of the image.", lambda c: c.image_tag, "container_image_tag"),
-    _told("container.image.digest", "text", "Digest of the image's manifest.", lambda c: c.image_digest, "container_image_digest"),
-    _told("container.type", "text", "`containerd`, `docker`, `podman`, `cri-o` …", lambda c: c.runtime or None, "container_runtime"),
-    _told("container.privileged", "bool", "The container runs privileged.", lambda c: c.privileged, "container_privileged"),
+    _told(
+        "container.image.digest",
+        "text",
+        "Digest of the image's manifest.",
+        lambda c: c.image_digest,
+        "container_image_digest",
+    ),
+    _told(
+        "container.type",
+        "text",
+        "`containerd`, `docker`, `podman`, `cri-o` …",
+        lambda c: c.runtime or None,
+        "container_runtime",
+    ),
+    _told(
+        "container.privileged", "bool", "The container runs privileged.", lambda c: c.privileged, "container_privileged"
+    ),
     Field(
         name="container.mounts",
         type="text",
@@ -159,39 +207,104 @@ FIELDS: Final[tuple[Field, ...]] = (
         needs=_CONTAINER,
         get=_of(lambda c: " ".join(map(mount_text, c.mounts)) or None),
     ),
-    _mount_field("container.mount", "One mount by number or source; the text `none` when there is no such mount, as in Falco.", mount_text, missing="none"),
-    _mount_field("container.mount.source", "Source of a mount, by number or destination.", lambda m: m.source, by_destination=True),
-    _mount_field("container.mount.dest", "Destination of a mount, by number or source. Absent without such a mount.", lambda m: m.destination),
+    _mount_field(
+        "container.mount",
+        "One mount by number or source; the text `none` when there is no such mount, as in Falco.",
+        mount_text,
+        missing="none",
+    ),
+    _mount_field(
+        "container.mount.source",
+        "Source of a mount, by number or destination.",
+        lambda m: m.source,
+        by_destination=True,
+    ),
+    _mount_field(
+        "container.mount.dest",
+        "Destination of a mount, by number or source. Absent without such a mount.",
+        lambda m: m.destination,
+    ),
     _mount_field("container.mount.mode", "Mode of a mount, by number or source.", lambda m: m.mode),
-    _mount_field("container.mount.rdwr", "`true` when the mount is writable, by number or source.", lambda m: "true" if m.writable else "false"),
-    _mount_field("container.mount.propagation", "Propagation of a mount, by number or source.", lambda m: m.propagation),
-    _told("container.start_ts", "int", "Start of the container, nanoseconds since 1970.", lambda c: c.start_ns, "container_start_ns"),
+    _mount_field(
+        "container.mount.rdwr",
+        "`true` when the mount is writable, by number or source.",
+        lambda m: "true" if m.writable else "false",
+    ),
+    _mount_field(
+        "container.mount.propagation", "Propagation of a mount, by number or source.", lambda m: m.propagation
+    ),
+    _told(
+        "container.start_ts",
+        "int",
+        "Start of the container, nanoseconds since 1970.",
+        lambda c: c.start_ns,
+        "container_start_ns",
+    ),
     Field(
         name="container.duration",
         type="int",
         doc="Nanoseconds since then.",
         needs=_CONTAINER,
         get=lambda e: (
-            (None if c.start_ns is None else max(0, e.ts_ns - c.start_ns)) if isinstance(c := container_of(e), Container) else c
+            (None if c.start_ns is None else max(0, e.ts_ns - c.start_ns))
+            if isinstance(c := container_of(e), Container)
+            else c
         ),
         columns=("ts_ns", "container_start_ns"),
     ),
     _unfilled("container.ip", "text", "Address of the container."),
     _unfilled("container.cni.json", "text", "Result of its network plugin."),
-    _unfilled("container.info", "text", "In an output: nothing of its own; container and pod stand beside every detection."),
-    *(_unfilled(f"container.{name}", "text", "Probe of the container; runtimes do not tell it reliably.") for name in ("healthcheck", "liveness_probe", "readiness_probe")),
-    *(_unfilled(f"container.host_{name}", "bool", f"The container shares the host's {name} namespace.") for name in ("pid", "network", "ipc")),
+    _unfilled(
+        "container.info", "text", "In an output: nothing of its own; container and pod stand beside every detection."
+    ),
+    *(
+        _unfilled(f"container.{name}", "text", "Probe of the container; runtimes do not tell it reliably.")
+        for name in ("healthcheck", "liveness_probe", "readiness_probe")
+    ),
+    *(
+        _unfilled(f"container.host_{name}", "bool", f"The container shares the host's {name} namespace.")
+        for name in ("pid", "network", "ipc")
+    ),
     _unfilled_label("container.label", "One label of the container."),
     _unfilled("container.labels", "text", "All labels of the container."),
-    *(_unfilled(f"proc.is_container_{name}", "bool", "The process is a probe of its container.") for name in ("healthcheck", "liveness_probe", "readiness_probe")),
-    _told("k8s.pod.name", "text", "Name of the pod.", lambda c: c.pod.name if c.pod is not None else None, "k8s_pod_name"),
-    _told("k8s.ns.name", "text", "Namespace of the pod.", lambda c: c.pod.namespace if c.pod is not None else None, "k8s_ns_name"),
-    _told("k8s.pod.id", "text", "The same as `k8s.pod.uid`.", lambda c: (c.pod.uid or None) if c.pod is not None else None, "k8s_pod_uid"),
-    _told("k8s.pod.uid", "text", "Uid of the pod.", lambda c: (c.pod.uid or None) if c.pod is not None else None, "k8s_pod_uid"),
+    *(
+        _unfilled(f"proc.is_container_{name}", "bool", "The process is a probe of its container.")
+        for name in ("healthcheck", "liveness_probe", "readiness_probe")
+    ),
+    _told(
+        "k8s.pod.name", "text", "Name of the pod.", lambda c: c.pod.name if c.pod is not None else None, "k8s_pod_name"
+    ),
+    _told(
+        "k8s.ns.name",
+        "text",
+        "Namespace of the pod.",
+        lambda c: c.pod.namespace if c.pod is not None else None,
+        "k8s_ns_name",
+    ),
+    _told(
+        "k8s.pod.id",
+        "text",
+        "The same as `k8s.pod.uid`.",
+        lambda c: (c.pod.uid or None) if c.pod is not None else None,
+        "k8s_pod_uid",
+    ),
+    _told(
+        "k8s.pod.uid",
+        "text",
+        "Uid of the pod.",
+        lambda c: (c.pod.uid or None) if c.pod is not None else None,
+        "k8s_pod_uid",
+    ),
     _unfilled("k8s.pod.sandbox_id", "text", "Id of the pod's sandbox."),
     _unfilled("k8s.pod.full_sandbox_id", "text", "Whole id of the pod's sandbox."),
     _POD_LABEL,
-    Field(name="k8s.pod.labels", type="text", doc="All labels of the pod, `key:value` joined by commas.", needs=_CONTAINER, get=_of(_labels)),
+    Field(
+        name="k8s.pod.labels",
+        type="text",
+        doc="All labels of the pod, `key:value` joined by commas.",
+        needs=_CONTAINER,
+        get=_of(_labels),
+    ),
     _unfilled("k8s.pod.ip", "text", "Address of the pod."),
     _unfilled("k8s.pod.cni.json", "text", "Result of the pod's network plugin."),
     *(
@@ -213,8 +326,14 @@ FIELDS: Final[tuple[Field, ...]] = (
         )
     ),
     *(_unfilled(f"k8smeta.pod.{part}", "text", _IN_META) for part in ("ip",)),
-    *(_unfilled(f"mesos.{part}", "text", "Mesos; phalanx has no sensor for it.") for part in ("task.name", "task.id", "task.labels", "framework.name", "framework.id")),
-    *(_unfilled(f"marathon.{part}", "text", "Marathon; phalanx has no sensor for it.") for part in ("app.name", "app.id", "app.labels", "group.name", "group.id")),
+    *(
+        _unfilled(f"mesos.{part}", "text", "Mesos; phalanx has no sensor for it.")
+        for part in ("task.name", "task.id", "task.labels", "framework.name", "framework.id")
+    ),
+    *(
+        _unfilled(f"marathon.{part}", "text", "Marathon; phalanx has no sensor for it.")
+        for part in ("app.name", "app.id", "app.labels", "group.name", "group.id")
+    ),
     *(_unfilled_label(f"mesos.{part}", "Mesos; phalanx has no sensor for it.") for part in ("task.label",)),
     *(_unfilled_label(f"marathon.{part}", "Marathon; phalanx has no sensor for it.") for part in ("app.label",)),
 )

@@ -114,7 +114,9 @@ ARGUMENTS: Final[dict[str, dict[str, _Source]]] = {
     },
     "mode": {"open": "mode", "mkdir": "mode", "chmod": "mode"},
     "addr": {"connect": "addr", "bind": "addr", "send": "addr", "ptrace": "addr"},
-    "tuple": {kind: (lambda event: event.fd.name if event.fd is not None else None) for kind in ("connect", "accept", "send")},
+    "tuple": {
+        kind: (lambda event: event.fd.name if event.fd is not None else None) for kind in ("connect", "accept", "send")
+    },
     "domain": {"socket": "domain"},
     "type": {"socket": "socket_type", "mount": "fstype"},
     "proto": {"socket": "proto"},
@@ -182,7 +184,13 @@ def _argument(name: str) -> Ref | None:
         getter: Getter = (lambda event: result_text(event.ret)) if name == "res" else (lambda event: event.ret)
         return Ref(field, name, get=getter, type="dynamic", kinds=tuple(CATEGORY), columns=("ret",))
     if name == "fd":
-        return Ref(field, name, get=lambda event: None if event.fd is None else event.fd.num, columns=("fd_num",), kinds=tuple(CATEGORY))
+        return Ref(
+            field,
+            name,
+            get=lambda event: None if event.fd is None else event.fd.num,
+            columns=("fd_num",),
+            kinds=tuple(CATEGORY),
+        )
     sources = ARGUMENTS.get(name)
     if sources is None:
         return Ref(field, name, get=absent, kinds=(), columns=())
@@ -214,7 +222,8 @@ def _column(kind: str, attribute: str) -> str:
 def argument_columns(name: str) -> list[tuple[str, str]]:
     """``(kind, column)`` of each kind that has the argument ``name`` in a column."""
     pairs = [
-        (kind, _column(kind, source) if isinstance(source, str) else _PROCESS_COLUMNS.get(source)) for kind, source in ARGUMENTS.get(name, {}).items()
+        (kind, _column(kind, source) if isinstance(source, str) else _PROCESS_COLUMNS.get(source))
+        for kind, source in ARGUMENTS.get(name, {}).items()
     ]
     return [(kind, column) for kind, column in pairs if column is not None]
 
@@ -226,7 +235,14 @@ def _all_arguments(event: Event) -> str:
 
 
 def _type_is(name: str) -> Ref | None:
-    return Ref(_TYPE_IS, name, get=lambda event: 1 if event.type == name else 0, kinds=None, columns=("type",), never_absent=True)
+    return Ref(
+        _TYPE_IS,
+        name,
+        get=lambda event: 1 if event.type == name else 0,
+        kinds=None,
+        columns=("type",),
+        never_absent=True,
+    )
 
 
 def _around(argument: str) -> Ref | None:
@@ -256,7 +272,13 @@ def _pathed(table: dict[str, str], *, descriptor: bool = False) -> Getter:
 def _abspath(argument: str) -> Ref | None:
     if argument not in ("src", "dst"):
         return None
-    return Ref(_ABSPATH, argument, get=_pathed(_PATH_SOURCE if argument == "src" else _PATH_TARGET), kinds=("rename", "link"), columns=_PAIR_COLUMNS)
+    return Ref(
+        _ABSPATH,
+        argument,
+        get=_pathed(_PATH_SOURCE if argument == "src" else _PATH_TARGET),
+        kinds=("rename", "link"),
+        columns=_PAIR_COLUMNS,
+    )
 
 
 _ARG = Field(
@@ -268,9 +290,23 @@ _ARG = Field(
     doc="One argument of the event, by the name that the system call gives it: `evt.arg.path`, `evt.arg[flags]`.",
 )
 _TYPE_IS = Field(
-    name="evt.type.is", type="int", argument="required", dotted=True, bind=_type_is, never_absent=True, doc="1 when the event is of the named type: `evt.type.is.open`."
+    name="evt.type.is",
+    type="int",
+    argument="required",
+    dotted=True,
+    bind=_type_is,
+    never_absent=True,
+    doc="1 when the event is of the named type: `evt.type.is.open`.",
 )
-_AROUND = Field(name="evt.around", type="int", argument="required", index=True, bind=_around, kinds=(), doc="Near a moment of a capture; phalanx reads no captures.")
+_AROUND = Field(
+    name="evt.around",
+    type="int",
+    argument="required",
+    index=True,
+    bind=_around,
+    kinds=(),
+    doc="Near a moment of a capture; phalanx reads no captures.",
+)
 _ABSPATH = Field(
     name="evt.abspath",
     type="text",
@@ -293,21 +329,63 @@ def _unfilled(name: str, type_: FieldType, doc: str) -> Field:
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field(name="evt.num", type="int", doc="Number of the event at its agent.", access=("event", "seq"), columns=("seq",), never_absent=True),
+    Field(
+        name="evt.num",
+        type="int",
+        doc="Number of the event at its agent.",
+        access=("event", "seq"),
+        columns=("seq",),
+        never_absent=True,
+    ),
     _simple("evt.time", "text", "Time of day, UTC, with nanoseconds.", _clock("%H:%M:%S.NNNNNNNNN"), never_absent=True),
     _simple("evt.time.s", "text", "Time of day, UTC.", _clock("%H:%M:%S"), never_absent=True),
-    _simple("evt.time.iso8601", "text", "Time in ISO 8601, UTC, with nanoseconds.", _clock("%Y-%m-%dT%H:%M:%S.NNNNNNNNN+0000"), never_absent=True),
-    _simple("evt.datetime", "text", "Date and time, UTC, with nanoseconds.", _clock("%Y-%m-%d %H:%M:%S.NNNNNNNNN"), never_absent=True),
+    _simple(
+        "evt.time.iso8601",
+        "text",
+        "Time in ISO 8601, UTC, with nanoseconds.",
+        _clock("%Y-%m-%dT%H:%M:%S.NNNNNNNNN+0000"),
+        never_absent=True,
+    ),
+    _simple(
+        "evt.datetime",
+        "text",
+        "Date and time, UTC, with nanoseconds.",
+        _clock("%Y-%m-%d %H:%M:%S.NNNNNNNNN"),
+        never_absent=True,
+    ),
     _simple("evt.datetime.s", "text", "Date and time, UTC.", _clock("%Y-%m-%d %H:%M:%S"), never_absent=True),
-    Field(name="evt.rawtime", type="int", doc="Nanoseconds since 1970.", access=("event", "ts_ns"), columns=("ts_ns",), never_absent=True),
-    _simple("evt.rawtime.s", "int", "Seconds since 1970.", lambda e: e.ts_ns // 1_000_000_000, "ts_ns", never_absent=True),
-    _simple("evt.rawtime.ns", "int", "Nanoseconds in the second.", lambda e: e.ts_ns % 1_000_000_000, "ts_ns", never_absent=True),
+    Field(
+        name="evt.rawtime",
+        type="int",
+        doc="Nanoseconds since 1970.",
+        access=("event", "ts_ns"),
+        columns=("ts_ns",),
+        never_absent=True,
+    ),
+    _simple(
+        "evt.rawtime.s", "int", "Seconds since 1970.", lambda e: e.ts_ns // 1_000_000_000, "ts_ns", never_absent=True
+    ),
+    _simple(
+        "evt.rawtime.ns",
+        "int",
+        "Nanoseconds in the second.",
+        lambda e: e.ts_ns % 1_000_000_000,
+        "ts_ns",
+        never_absent=True,
+    ),
     _unfilled("evt.reltime", "int", "Nanoseconds since the start of a capture; phalanx reads no captures."),
     _unfilled("evt.reltime.s", "int", "Seconds of it."),
     _unfilled("evt.reltime.ns", "int", "Nanoseconds of it."),
     _unfilled("evt.pluginname", "text", "Name of the plugin that gave the event."),
     _unfilled("evt.plugininfo", "text", "The plugin's summary of the event."),
-    Field(name="evt.source", type="text", doc="Source of the event: `syscall` …", access=("event", "source"), columns=("source",), never_absent=True),
+    Field(
+        name="evt.source",
+        type="text",
+        doc="Source of the event: `syscall` …",
+        access=("event", "source"),
+        columns=("source",),
+        never_absent=True,
+    ),
     _simple("evt.is_async", "bool", "Always false: no event here is asynchronous.", lambda _: False, never_absent=True),
     _unfilled("evt.asynctype", "text", "Type of an asynchronous event."),
     _unfilled("evt.hostname", "text", "Name of the host; the agent's name stands beside each event, not in it."),
@@ -319,46 +397,179 @@ FIELDS: Final[tuple[Field, ...]] = (
     _unfilled("evt.deltatime.s", "int", "Seconds of it."),
     _unfilled("evt.deltatime.ns", "int", "Nanoseconds of it."),
     _unfilled("evt.outputtime", "text", "Time in the format of the command line; phalanx has none."),
-    _simple("evt.dir", "text", "Direction: always `<`, because events are recorded when calls return.", lambda _: "<", never_absent=True, values=("<",)),
-    Field(name="evt.type", type="text", doc="Name of the system call or of what else happened.", access=("event", "type"), columns=("type",), never_absent=True),
+    _simple(
+        "evt.dir",
+        "text",
+        "Direction: always `<`, because events are recorded when calls return.",
+        lambda _: "<",
+        never_absent=True,
+        values=("<",),
+    ),
+    Field(
+        name="evt.type",
+        type="text",
+        doc="Name of the system call or of what else happened.",
+        access=("event", "type"),
+        columns=("type",),
+        never_absent=True,
+    ),
     _TYPE_IS,
-    Field(name="syscall.type", type="text", doc="The same for system calls.", access=("event", "type"), columns=("type",), never_absent=True),
-    _simple("evt.category", "text", "`file`, `net`, `process`, `user`, `system`.", lambda e: CATEGORY.get(_kind(e)), "kind"),
-    Field(name="evt.cpu", type="int", doc="CPU it happened on.", access=("event", "cpu"), columns=("cpu",), never_absent=True),
+    Field(
+        name="syscall.type",
+        type="text",
+        doc="The same for system calls.",
+        access=("event", "type"),
+        columns=("type",),
+        never_absent=True,
+    ),
+    _simple(
+        "evt.category", "text", "`file`, `net`, `process`, `user`, `system`.", lambda e: CATEGORY.get(_kind(e)), "kind"
+    ),
+    Field(
+        name="evt.cpu",
+        type="int",
+        doc="CPU it happened on.",
+        access=("event", "cpu"),
+        columns=("cpu",),
+        never_absent=True,
+    ),
     _simple("evt.args", "text", "All arguments as `name=value`.", _all_arguments, never_absent=True),
     _ARG,
-    Field(name="evt.rawarg", type="dynamic", argument="required", dotted=True, bind=_argument, doc="One argument of the event, unconverted: here the same as `evt.arg`."),
+    Field(
+        name="evt.rawarg",
+        type="dynamic",
+        argument="required",
+        dotted=True,
+        bind=_argument,
+        doc="One argument of the event, unconverted: here the same as `evt.arg`.",
+    ),
     _simple("evt.info", "text", "The same as `evt.args`.", _all_arguments, never_absent=True),
     _unfilled("evt.buffer", "bytes", "Data of reads and writes; the sensor does not take it."),
     _unfilled("evt.buflen", "int", "Length of that data."),
     _simple("evt.res", "text", "`SUCCESS`, or the name of the error.", lambda e: result_text(e.ret), "ret"),
-    Field(name="evt.rawres", type="int", doc="Return value; negative is -errno.", access=("event", "ret"), columns=("ret",)),
+    Field(
+        name="evt.rawres",
+        type="int",
+        doc="Return value; negative is -errno.",
+        access=("event", "ret"),
+        columns=("ret",),
+    ),
     _simple("evt.failed", "bool", "True when the call returned an error.", _failed, "ret"),
-    _simple("evt.is_io", "bool", "True for calls that read or write.", lambda e: _kind(e) == "send", "kind", never_absent=True),
-    _simple("evt.is_io_read", "bool", "True for calls that read.", lambda e: e.type in ("recvfrom", "recvmsg"), "type", never_absent=True),
-    _simple("evt.is_io_write", "bool", "True for calls that write.", lambda e: e.type in ("sendto", "sendmsg"), "type", never_absent=True),
-    _simple("evt.io_dir", "text", "`r` or `w` for calls that read or write.", lambda e: {"recvfrom": "r", "recvmsg": "r", "sendto": "w", "sendmsg": "w"}.get(e.type), "type"),
+    _simple(
+        "evt.is_io",
+        "bool",
+        "True for calls that read or write.",
+        lambda e: _kind(e) == "send",
+        "kind",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.is_io_read",
+        "bool",
+        "True for calls that read.",
+        lambda e: e.type in ("recvfrom", "recvmsg"),
+        "type",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.is_io_write",
+        "bool",
+        "True for calls that write.",
+        lambda e: e.type in ("sendto", "sendmsg"),
+        "type",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.io_dir",
+        "text",
+        "`r` or `w` for calls that read or write.",
+        lambda e: {"recvfrom": "r", "recvmsg": "r", "sendto": "w", "sendmsg": "w"}.get(e.type),
+        "type",
+    ),
     _simple("evt.is_wait", "bool", "Always false: no waiting call is recorded.", lambda _: False, never_absent=True),
     _unfilled("evt.wait_latency", "int", "Time that a waiting call waited."),
     _unfilled("evt.is_syslog", "bool", "True for writes to /dev/log; writes are not recorded."),
     _simple("evt.count", "int", "Always 1.", lambda _: 1, never_absent=True),
     _simple("evt.count.error", "int", "1 for a call that returned an error.", _count_error, "ret", never_absent=True),
-    _simple("evt.count.error.file", "int", "The same for calls on files.", lambda e: _count_error(e) if CATEGORY.get(_kind(e)) == "file" else 0, never_absent=True),
-    _simple("evt.count.error.net", "int", "The same for calls on the network.", lambda e: _count_error(e) if CATEGORY.get(_kind(e)) == "net" else 0, never_absent=True),
-    _simple("evt.count.error.memory", "int", "Always 0: calls on memory are not recorded.", lambda _: 0, never_absent=True),
     _simple(
-        "evt.count.error.other", "int", "The same for other calls.", lambda e: _count_error(e) if CATEGORY.get(_kind(e)) not in ("file", "net") else 0, never_absent=True
+        "evt.count.error.file",
+        "int",
+        "The same for calls on files.",
+        lambda e: _count_error(e) if CATEGORY.get(_kind(e)) == "file" else 0,
+        never_absent=True,
+    ),
+    _simple(
+        "evt.count.error.net",
+        "int",
+        "The same for calls on the network.",
+        lambda e: _count_error(e) if CATEGORY.get(_kind(e)) == "net" else 0,
+        never_absent=True,
+    ),
+    _simple(
+        "evt.count.error.memory", "int", "Always 0: calls on memory are not recorded.", lambda _: 0, never_absent=True
+    ),
+    _simple(
+        "evt.count.error.other",
+        "int",
+        "The same for other calls.",
+        lambda e: _count_error(e) if CATEGORY.get(_kind(e)) not in ("file", "net") else 0,
+        never_absent=True,
     ),
     _simple("evt.count.exit", "int", "1: events are recorded when calls return.", lambda _: 1, never_absent=True),
     _unfilled("evt.count.procinfo", "int", "1 for events that report on processes."),
     _unfilled("evt.count.threadinfo", "int", "1 for events that report on threads."),
     _AROUND,
     _ABSPATH,
-    _simple("evt.is_open_read", "bool", "True for an open for reading.", _opened("is_read"), "kind", "is_read", never_absent=True),
-    _simple("evt.is_open_write", "bool", "True for an open for writing.", _opened("is_write"), "kind", "is_write", never_absent=True),
-    _simple("evt.is_open_exec", "bool", "True when a file is created with a mode that lets it be executed.", _opened("is_exec"), "kind", "is_exec", never_absent=True),
-    _simple("evt.is_open_create", "bool", "True when an open may create the file.", _created, "kind", "flags", "type", never_absent=True),
-    _simple("fs.path.name", "text", "Resolved path that a call on a path works on.", _pathed(_PATH_NAME, descriptor=True), "kind", "fd_name", "name", "path", "filename", "dir", kinds=("open", *_PATH_NAME)),
+    _simple(
+        "evt.is_open_read",
+        "bool",
+        "True for an open for reading.",
+        _opened("is_read"),
+        "kind",
+        "is_read",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.is_open_write",
+        "bool",
+        "True for an open for writing.",
+        _opened("is_write"),
+        "kind",
+        "is_write",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.is_open_exec",
+        "bool",
+        "True when a file is created with a mode that lets it be executed.",
+        _opened("is_exec"),
+        "kind",
+        "is_exec",
+        never_absent=True,
+    ),
+    _simple(
+        "evt.is_open_create",
+        "bool",
+        "True when an open may create the file.",
+        _created,
+        "kind",
+        "flags",
+        "type",
+        never_absent=True,
+    ),
+    _simple(
+        "fs.path.name",
+        "text",
+        "Resolved path that a call on a path works on.",
+        _pathed(_PATH_NAME, descriptor=True),
+        "kind",
+        "fd_name",
+        "name",
+        "path",
+        "filename",
+        "dir",
+        kinds=("open", *_PATH_NAME),
+    ),
     _simple(
         "fs.path.nameraw",
         "text",
@@ -371,13 +582,50 @@ FIELDS: Final[tuple[Field, ...]] = (
         "dir",
         kinds=("open", *_PATH_NAME),
     ),
-    _simple("fs.path.source", "text", "Resolved source of a call with two paths.", _pathed(_PATH_SOURCE), *_PAIR_COLUMNS, kinds=tuple(_PATH_SOURCE)),
-    _simple("fs.path.sourceraw", "text", "The source as the caller gave it.", _pathed(_PATH_SOURCE), *_PAIR_COLUMNS, kinds=tuple(_PATH_SOURCE)),
-    _simple("fs.path.target", "text", "Resolved target of a call with two paths.", _pathed(_PATH_TARGET), *_PAIR_COLUMNS, kinds=tuple(_PATH_TARGET)),
-    _simple("fs.path.targetraw", "text", "The target as the caller gave it.", _pathed(_PATH_TARGET), *_PAIR_COLUMNS, kinds=tuple(_PATH_TARGET)),
-    *(_unfilled(f"fdlist.{part}", "text", "Descriptors of a poll; polls are not recorded.") for part in ("nums", "names", "cips", "sips", "cports", "sports")),
-    *(_unfilled(f"span.{part}", "text", "Tracer of sysdig; phalanx has none.") for part in ("id", "time", "ntags", "nargs", "tags", "args")),
-    *(_unfilled(f"syslog.{part}", "text", "Messages written to /dev/log; writes are not recorded.") for part in ("facility.str", "severity.str", "message")),
+    _simple(
+        "fs.path.source",
+        "text",
+        "Resolved source of a call with two paths.",
+        _pathed(_PATH_SOURCE),
+        *_PAIR_COLUMNS,
+        kinds=tuple(_PATH_SOURCE),
+    ),
+    _simple(
+        "fs.path.sourceraw",
+        "text",
+        "The source as the caller gave it.",
+        _pathed(_PATH_SOURCE),
+        *_PAIR_COLUMNS,
+        kinds=tuple(_PATH_SOURCE),
+    ),
+    _simple(
+        "fs.path.target",
+        "text",
+        "Resolved target of a call with two paths.",
+        _pathed(_PATH_TARGET),
+        *_PAIR_COLUMNS,
+        kinds=tuple(_PATH_TARGET),
+    ),
+    _simple(
+        "fs.path.targetraw",
+        "text",
+        "The target as the caller gave it.",
+        _pathed(_PATH_TARGET),
+        *_PAIR_COLUMNS,
+        kinds=tuple(_PATH_TARGET),
+    ),
+    *(
+        _unfilled(f"fdlist.{part}", "text", "Descriptors of a poll; polls are not recorded.")
+        for part in ("nums", "names", "cips", "sips", "cports", "sports")
+    ),
+    *(
+        _unfilled(f"span.{part}", "text", "Tracer of sysdig; phalanx has none.")
+        for part in ("id", "time", "ntags", "nargs", "tags", "args")
+    ),
+    *(
+        _unfilled(f"syslog.{part}", "text", "Messages written to /dev/log; writes are not recorded.")
+        for part in ("facility.str", "severity.str", "message")
+    ),
     _unfilled("syslog.facility", "int", "Facility of such a message."),
     _unfilled("syslog.severity", "int", "Severity of such a message."),
 )

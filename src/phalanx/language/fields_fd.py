@@ -110,32 +110,73 @@ _LOCAL_PORT: Final = ("fd_is_server", "fd_cport", "fd_sport")
 
 FIELDS: Final[tuple[Field, ...]] = (
     _own("fd.num", "int", "Number of the descriptor; -1 when the call gave none.", "num"),
-    _derived("fd.type", "text", "Its type as a word: `file`, `ipv4` …", _of(lambda fd: TYPES.get(fd.type)), "fd_type", values=tuple(TYPES.values())),
+    _derived(
+        "fd.type",
+        "text",
+        "Its type as a word: `file`, `ipv4` …",
+        _of(lambda fd: TYPES.get(fd.type)),
+        "fd_type",
+        values=tuple(TYPES.values()),
+    ),
     _own("fd.typechar", "text", "Its type as a letter: `f` file, `d` directory, `4` and `6` IP, `u` Unix …", "type"),
     _own("fd.name", "text", "Full path, or the two ends of a connection.", "name"),
-    _derived("fd.directory", "text", "Directory of a file; a directory itself.", _of(directory_of), "fd_name", "fd_type"),
+    _derived(
+        "fd.directory", "text", "Directory of a file; a directory itself.", _of(directory_of), "fd_name", "fd_type"
+    ),
     _derived("fd.filename", "text", "Last part of a file's path.", _of(filename_of), "fd_name", "fd_type"),
     _derived("fd.ip", "ip", "Address of either end.", _either("cip", "sip"), "fd_cip", "fd_sip", multi="either"),
     _own("fd.cip", "ip", "Address of the client.", "cip"),
     _own("fd.sip", "ip", "Address of the server.", "sip"),
     _derived("fd.lip", "ip", "Address of this end.", _of(_local("cip", "sip")), *_LOCAL),
     _derived("fd.rip", "ip", "Address of the other end.", _of(_remote("cip", "sip")), *_LOCAL),
-    _derived("fd.port", "port", "Port of either end.", _either("cport", "sport"), "fd_cport", "fd_sport", multi="either"),
+    _derived(
+        "fd.port", "port", "Port of either end.", _either("cport", "sport"), "fd_cport", "fd_sport", multi="either"
+    ),
     _own("fd.cport", "port", "Port of the client.", "cport"),
     _own("fd.sport", "port", "Port of the server.", "sport"),
     _derived("fd.lport", "port", "Port of this end.", _of(_local("cport", "sport")), *_LOCAL_PORT),
     _derived("fd.rport", "port", "Port of the other end.", _of(_remote("cport", "sport")), *_LOCAL_PORT),
     _own("fd.l4proto", "text", "`tcp`, `udp`, `icmp`, `raw`.", "l4proto"),
     _derived(
-        "fd.sockfamily", "text", "`ip` or `unix`.", _of(lambda fd: "ip" if fd.type in _INET else "unix" if fd.type == "u" else None), "fd_type", values=("ip", "unix")
+        "fd.sockfamily",
+        "text",
+        "`ip` or `unix`.",
+        _of(lambda fd: "ip" if fd.type in _INET else "unix" if fd.type == "u" else None),
+        "fd_type",
+        values=("ip", "unix"),
     ),
     _own("fd.is_server", "bool", "This process is the server's end.", "is_server"),
-    _derived("fd.uid", "text", "Thread id and number of the descriptor, one after the other.", lambda e: None if e.fd is None else f"{e.tid}{e.fd.num}", "tid", "fd_num"),
-    _derived("fd.containername", "text", "Container id, `:`, name of the descriptor.", _chained(lambda fd: fd.name), "proc_container_id", "fd_name", needs=_PROCESS),
     _derived(
-        "fd.containerdirectory", "text", "Container id, `:`, directory.", _chained(directory_of), "proc_container_id", "fd_name", "fd_type", needs=_PROCESS
+        "fd.uid",
+        "text",
+        "Thread id and number of the descriptor, one after the other.",
+        lambda e: None if e.fd is None else f"{e.tid}{e.fd.num}",
+        "tid",
+        "fd_num",
     ),
-    *(_unfilled(f"fd.{end}proto", "text", "Name of the service by its port; write the port.") for end in ("", "c", "s", "l", "r")),
+    _derived(
+        "fd.containername",
+        "text",
+        "Container id, `:`, name of the descriptor.",
+        _chained(lambda fd: fd.name),
+        "proc_container_id",
+        "fd_name",
+        needs=_PROCESS,
+    ),
+    _derived(
+        "fd.containerdirectory",
+        "text",
+        "Container id, `:`, directory.",
+        _chained(directory_of),
+        "proc_container_id",
+        "fd_name",
+        "fd_type",
+        needs=_PROCESS,
+    ),
+    *(
+        _unfilled(f"fd.{end}proto", "text", "Name of the service by its port; write the port.")
+        for end in ("", "c", "s", "l", "r")
+    ),
     _derived("fd.net", "net", "Network of either end.", _either("cip", "sip"), "fd_cip", "fd_sip", multi="either"),
     Field(name="fd.cnet", type="net", doc="Network of the client.", access=("fd", "cip"), columns=("fd_cip",)),
     Field(name="fd.snet", type="net", doc="Network of the server.", access=("fd", "sip"), columns=("fd_sip",)),
@@ -143,7 +184,14 @@ FIELDS: Final[tuple[Field, ...]] = (
     _derived("fd.rnet", "net", "Network of the other end.", _of(_remote("cip", "sip")), *_LOCAL),
     _own("fd.connected", "bool", "A connection stands.", "connected"),
     _own("fd.name_changed", "bool", "This call gave the descriptor another peer.", "name_changed"),
-    *(_unfilled(f"fd.{end}ip.name", "text", "Name by DNS; names are not resolved, because whoever holds an address chooses its name.") for end in ("c", "s", "l", "r")),
+    *(
+        _unfilled(
+            f"fd.{end}ip.name",
+            "text",
+            "Name by DNS; names are not resolved, because whoever holds an address chooses its name.",
+        )
+        for end in ("c", "s", "l", "r")
+    ),
     _unfilled("fd.dev", "int", "Device of the file."),
     _unfilled("fd.dev.major", "int", "Its major number."),
     _unfilled("fd.dev.minor", "int", "Its minor number."),

@@ -19,12 +19,49 @@ NA: Final = "<NA>"
 _PROCESS: Final[frozenset[Need]] = frozenset({"process"})
 _LINEAGE: Final[frozenset[Need]] = frozenset({"process", "lineage"})
 
-CAPABILITIES: Final = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST "
-    "NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE "
-    "SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND "
-    "AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+CAPABILITIES: Final = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+]
 """Names by bit (include/uapi/linux/capability.h), without ``CAP_``."""
 
 _CAPABILITY_TEXT: dict[int, str] = {}
@@ -103,7 +140,13 @@ def _lineage(read: Callable[[Process], Any]) -> Getter:
 
 
 def _ancestor_field(
-    name: str, type_: FieldType, doc: str, read: Callable[[Process], Any], own: Access | None, stored: str | None, own_column: str
+    name: str,
+    type_: FieldType,
+    doc: str,
+    read: Callable[[Process], Any],
+    own: Access | None,
+    stored: str | None,
+    own_column: str,
 ) -> Field:
     columns = (stored,) if stored else ()
     if own is not None:
@@ -114,9 +157,25 @@ def _ancestor_field(
             return None
         level = int(argument)
         if level == 0:
-            return Ref(field, argument, get=_of(read), access=own, multi="", needs=_PROCESS, columns=(own_column,) if own_column else ())
+            return Ref(
+                field,
+                argument,
+                get=_of(read),
+                access=own,
+                multi="",
+                needs=_PROCESS,
+                columns=(own_column,) if own_column else (),
+            )
         if level == 1 and own is not None:
-            return Ref(field, argument, get=_of_parent(read), access=("parent", own[1]), multi="", needs=_LINEAGE, columns=columns)
+            return Ref(
+                field,
+                argument,
+                get=_of_parent(read),
+                access=("parent", own[1]),
+                multi="",
+                needs=_LINEAGE,
+                columns=columns,
+            )
         if level > MAX_ANCESTORS:
             return Ref(field, argument, get=absent, multi="", kinds=(), columns=())
 
@@ -130,7 +189,16 @@ def _ancestor_field(
         return Ref(field, argument, get=value, multi="", needs=_LINEAGE, columns=columns)
 
     field = Field(
-        name=name, type=type_, doc=doc, argument="optional", index=True, multi="any", needs=_LINEAGE, get=_lineage(read), bind=bind, columns=columns
+        name=name,
+        type=type_,
+        doc=doc,
+        argument="optional",
+        index=True,
+        multi="any",
+        needs=_LINEAGE,
+        get=_lineage(read),
+        bind=bind,
+        columns=columns,
     )
     return field
 
@@ -183,7 +251,12 @@ def _argument_at(argument: str) -> Ref | None:
         return None
     index = int(argument)
     return Ref(
-        _ARGS, argument, get=_of(lambda p: p.argv[index] if index < len(p.argv) else None), never_absent=False, columns=("proc_argv",), get_list=lambda _: None
+        _ARGS,
+        argument,
+        get=_of(lambda p: p.argv[index] if index < len(p.argv) else None),
+        never_absent=False,
+        columns=("proc_argv",),
+        get_list=lambda _: None,
     )
 
 
@@ -275,12 +348,29 @@ def _equal(first: str, second: str) -> Callable[[Process], bool | None]:
 
 def _own(name: str, type_: FieldType, doc: str, attribute: str, *, never: bool = False, **more: Any) -> Field:
     return Field(
-        name=name, type=type_, doc=doc, needs=_PROCESS, access=("process", attribute), columns=(f"proc_{attribute}",), never_absent=never, **more
+        name=name,
+        type=type_,
+        doc=doc,
+        needs=_PROCESS,
+        access=("process", attribute),
+        columns=(f"proc_{attribute}",),
+        never_absent=never,
+        **more,
     )
 
 
-def _derived(name: str, type_: FieldType, doc: str, read: Callable[[Process], Any], *columns: str, never: bool = False, **more: Any) -> Field:
-    return Field(name=name, type=type_, doc=doc, needs=_PROCESS, get=_of(read), columns=columns, never_absent=never, **more)
+def _derived(
+    name: str,
+    type_: FieldType,
+    doc: str,
+    read: Callable[[Process], Any],
+    *columns: str,
+    never: bool = False,
+    **more: Any,
+) -> Field:
+    return Field(
+        name=name, type=type_, doc=doc, needs=_PROCESS, get=_of(read), columns=columns, never_absent=never, **more
+    )
 
 
 def _unfilled(name: str, type_: FieldType, doc: str, **more: Any) -> Field:
@@ -341,10 +431,32 @@ _FD_NAMES: Final = ("stdin", "stdout", "stderr")
 
 FIELDS: Final[tuple[Field, ...]] = (
     _own("proc.exe", "text", "First argument (`argv[0]`), as the caller gave it.", "exe"),
-    Field(name="proc.pexe", type="text", doc="`proc.exe` of the parent.", needs=_LINEAGE, access=("parent", "exe"), columns=("pproc_exe",)),
-    _ancestor_field("proc.aexe", "text", "`proc.exe` of an ancestor; without a level, of any.", lambda p: p.exe, ("process", "exe"), "aexe", "proc_exe"),
+    Field(
+        name="proc.pexe",
+        type="text",
+        doc="`proc.exe` of the parent.",
+        needs=_LINEAGE,
+        access=("parent", "exe"),
+        columns=("pproc_exe",),
+    ),
+    _ancestor_field(
+        "proc.aexe",
+        "text",
+        "`proc.exe` of an ancestor; without a level, of any.",
+        lambda p: p.exe,
+        ("process", "exe"),
+        "aexe",
+        "proc_exe",
+    ),
     _own("proc.exepath", "text", "The executed file, resolved.", "exepath"),
-    Field(name="proc.pexepath", type="text", doc="`proc.exepath` of the parent.", needs=_LINEAGE, access=("parent", "exepath"), columns=("pproc_exepath",)),
+    Field(
+        name="proc.pexepath",
+        type="text",
+        doc="`proc.exepath` of the parent.",
+        needs=_LINEAGE,
+        access=("parent", "exepath"),
+        columns=("pproc_exepath",),
+    ),
     _ancestor_field(
         "proc.aexepath",
         "text",
@@ -355,44 +467,180 @@ FIELDS: Final[tuple[Field, ...]] = (
         "proc_exepath",
     ),
     _own("proc.name", "text", "Name of the process (`comm`), at most 15 bytes.", "name", never=True),
-    Field(name="proc.pname", type="text", doc="`proc.name` of the parent.", needs=_LINEAGE, access=("parent", "name"), columns=("pproc_name",)),
-    _ancestor_field("proc.aname", "text", "`proc.name` of an ancestor; without a level, of any.", lambda p: p.name, ("process", "name"), "aname", "proc_name"),
-    _ARGS,
-    _ancestor_field("proc.aargs", "text", "`proc.args` of an ancestor; without a level, of any.", lambda p: p.args, None, None, "proc_args"),
-    _derived("proc.cmdline", "text", "Name and arguments joined by blanks.", lambda p: p.cmdline, "proc_cmdline", never=True),
     Field(
-        name="proc.pcmdline", type="text", doc="`proc.cmdline` of the parent.", needs=_LINEAGE, get=_of_parent(lambda p: p.cmdline), columns=("pproc_cmdline",)
+        name="proc.pname",
+        type="text",
+        doc="`proc.name` of the parent.",
+        needs=_LINEAGE,
+        access=("parent", "name"),
+        columns=("pproc_name",),
     ),
-    _ancestor_field("proc.acmdline", "text", "`proc.cmdline` of an ancestor; without a level, of any.", lambda p: p.cmdline, None, "acmdline", "proc_cmdline"),
-    _derived("proc.cmdnargs", "int", "Number of arguments without the first.", lambda p: len(p.argv), "proc_argv", never=True),
-    _derived("proc.cmdlenargs", "int", "Characters of these arguments, blanks between them not counted.", lambda p: sum(map(len, p.argv)), "proc_argv", never=True),
-    _derived("proc.exeline", "text", "First argument and arguments joined by blanks.", lambda p: " ".join((p.exe or "", *p.argv)), "proc_exe", "proc_args", never=True),
+    _ancestor_field(
+        "proc.aname",
+        "text",
+        "`proc.name` of an ancestor; without a level, of any.",
+        lambda p: p.name,
+        ("process", "name"),
+        "aname",
+        "proc_name",
+    ),
+    _ARGS,
+    _ancestor_field(
+        "proc.aargs",
+        "text",
+        "`proc.args` of an ancestor; without a level, of any.",
+        lambda p: p.args,
+        None,
+        None,
+        "proc_args",
+    ),
+    _derived(
+        "proc.cmdline", "text", "Name and arguments joined by blanks.", lambda p: p.cmdline, "proc_cmdline", never=True
+    ),
+    Field(
+        name="proc.pcmdline",
+        type="text",
+        doc="`proc.cmdline` of the parent.",
+        needs=_LINEAGE,
+        get=_of_parent(lambda p: p.cmdline),
+        columns=("pproc_cmdline",),
+    ),
+    _ancestor_field(
+        "proc.acmdline",
+        "text",
+        "`proc.cmdline` of an ancestor; without a level, of any.",
+        lambda p: p.cmdline,
+        None,
+        "acmdline",
+        "proc_cmdline",
+    ),
+    _derived(
+        "proc.cmdnargs", "int", "Number of arguments without the first.", lambda p: len(p.argv), "proc_argv", never=True
+    ),
+    _derived(
+        "proc.cmdlenargs",
+        "int",
+        "Characters of these arguments, blanks between them not counted.",
+        lambda p: sum(map(len, p.argv)),
+        "proc_argv",
+        never=True,
+    ),
+    _derived(
+        "proc.exeline",
+        "text",
+        "First argument and arguments joined by blanks.",
+        lambda p: " ".join((p.exe or "", *p.argv)),
+        "proc_exe",
+        "proc_args",
+        never=True,
+    ),
     _ENV,
     _AENV,
     _own("proc.cwd", "text", "Working directory.", "cwd"),
-    Field(name="proc.loginshellid", type="int", doc="Pid of the oldest shell among the process and its ancestors.", needs=_LINEAGE, get=_login_shell),
+    Field(
+        name="proc.loginshellid",
+        type="int",
+        doc="Pid of the oldest shell among the process and its ancestors.",
+        needs=_LINEAGE,
+        get=_login_shell,
+    ),
     _own("proc.tty", "int", "Device number of the controlling terminal; 0 is none.", "tty", never=True),
     _own("proc.pid", "int", "Pid on the host.", "pid", never=True),
     _own("proc.ppid", "int", "Pid of the parent on the host.", "ppid"),
-    _ancestor_field("proc.apid", "int", "Pid of an ancestor; without a level, of any.", lambda p: p.pid, ("process", "pid"), "apid", "proc_pid"),
+    _ancestor_field(
+        "proc.apid",
+        "int",
+        "Pid of an ancestor; without a level, of any.",
+        lambda p: p.pid,
+        ("process", "pid"),
+        "apid",
+        "proc_pid",
+    ),
     _own("proc.vpid", "int", "Pid as the process itself sees it.", "vpid"),
-    Field(name="proc.pvpid", type="int", doc="`proc.vpid` of the parent.", needs=_LINEAGE, access=("parent", "vpid"), columns=("pproc_vpid",)),
+    Field(
+        name="proc.pvpid",
+        type="int",
+        doc="`proc.vpid` of the parent.",
+        needs=_LINEAGE,
+        access=("parent", "vpid"),
+        columns=("pproc_vpid",),
+    ),
     _own("proc.sid", "int", "Session id.", "sid"),
-    Field(name="proc.sname", type="text", doc="`proc.name` of the session's leader, or of its eldest known member.", needs=_LINEAGE, get=_leader(_sid, lambda p: p.name)),
-    Field(name="proc.sid.exe", type="text", doc="`proc.exe` of it.", needs=_LINEAGE, get=_leader(_sid, lambda p: p.exe)),
-    Field(name="proc.sid.exepath", type="text", doc="`proc.exepath` of it.", needs=_LINEAGE, get=_leader(_sid, lambda p: p.exepath)),
+    Field(
+        name="proc.sname",
+        type="text",
+        doc="`proc.name` of the session's leader, or of its eldest known member.",
+        needs=_LINEAGE,
+        get=_leader(_sid, lambda p: p.name),
+    ),
+    Field(
+        name="proc.sid.exe", type="text", doc="`proc.exe` of it.", needs=_LINEAGE, get=_leader(_sid, lambda p: p.exe)
+    ),
+    Field(
+        name="proc.sid.exepath",
+        type="text",
+        doc="`proc.exepath` of it.",
+        needs=_LINEAGE,
+        get=_leader(_sid, lambda p: p.exepath),
+    ),
     _own("proc.vpgid", "int", "Process group as the process itself sees it.", "vpgid"),
-    Field(name="proc.vpgid.name", type="text", doc="`proc.name` of the group's leader, or of its eldest known member.", needs=_LINEAGE, get=_leader(_vpgid, lambda p: p.name)),
-    Field(name="proc.vpgid.exe", type="text", doc="`proc.exe` of it.", needs=_LINEAGE, get=_leader(_vpgid, lambda p: p.exe)),
-    Field(name="proc.vpgid.exepath", type="text", doc="`proc.exepath` of it.", needs=_LINEAGE, get=_leader(_vpgid, lambda p: p.exepath)),
+    Field(
+        name="proc.vpgid.name",
+        type="text",
+        doc="`proc.name` of the group's leader, or of its eldest known member.",
+        needs=_LINEAGE,
+        get=_leader(_vpgid, lambda p: p.name),
+    ),
+    Field(
+        name="proc.vpgid.exe",
+        type="text",
+        doc="`proc.exe` of it.",
+        needs=_LINEAGE,
+        get=_leader(_vpgid, lambda p: p.exe),
+    ),
+    Field(
+        name="proc.vpgid.exepath",
+        type="text",
+        doc="`proc.exepath` of it.",
+        needs=_LINEAGE,
+        get=_leader(_vpgid, lambda p: p.exepath),
+    ),
     _own("proc.pgid", "int", "Process group on the host.", "pgid"),
-    Field(name="proc.pgid.name", type="text", doc="`proc.name` of that group's leader, or of its eldest known member.", needs=_LINEAGE, get=_leader(_pgid, lambda p: p.name)),
-    Field(name="proc.pgid.exe", type="text", doc="`proc.exe` of it.", needs=_LINEAGE, get=_leader(_pgid, lambda p: p.exe)),
-    Field(name="proc.pgid.exepath", type="text", doc="`proc.exepath` of it.", needs=_LINEAGE, get=_leader(_pgid, lambda p: p.exepath)),
-    Field(name="proc.duration", type="int", doc="Nanoseconds since the process started.", needs=_PROCESS, get=_duration),
-    Field(name="proc.ppid.duration", type="int", doc="Nanoseconds since the parent started.", needs=_LINEAGE, get=_parent_duration),
+    Field(
+        name="proc.pgid.name",
+        type="text",
+        doc="`proc.name` of that group's leader, or of its eldest known member.",
+        needs=_LINEAGE,
+        get=_leader(_pgid, lambda p: p.name),
+    ),
+    Field(
+        name="proc.pgid.exe", type="text", doc="`proc.exe` of it.", needs=_LINEAGE, get=_leader(_pgid, lambda p: p.exe)
+    ),
+    Field(
+        name="proc.pgid.exepath",
+        type="text",
+        doc="`proc.exepath` of it.",
+        needs=_LINEAGE,
+        get=_leader(_pgid, lambda p: p.exepath),
+    ),
+    Field(
+        name="proc.duration", type="int", doc="Nanoseconds since the process started.", needs=_PROCESS, get=_duration
+    ),
+    Field(
+        name="proc.ppid.duration",
+        type="int",
+        doc="Nanoseconds since the parent started.",
+        needs=_LINEAGE,
+        get=_parent_duration,
+    ),
     _derived("proc.pid.ts", "int", "Start of the process, nanoseconds since 1970.", _started),
-    Field(name="proc.ppid.ts", type="int", doc="Start of the parent, nanoseconds since 1970.", needs=_LINEAGE, get=_of_parent(_started)),
+    Field(
+        name="proc.ppid.ts",
+        type="int",
+        doc="Start of the parent, nanoseconds since 1970.",
+        needs=_LINEAGE,
+        get=_of_parent(_started),
+    ),
     _own("proc.is_exe_writable", "bool", "The process can write the file it executes.", "exe_writable", never=True),
     _derived(
         "proc.is_exe_upper_layer",
@@ -402,26 +650,87 @@ FIELDS: Final[tuple[Field, ...]] = (
         "proc_exe_upper",
         never=True,
     ),
-    _derived("proc.is_exe_lower_layer", "bool", "It lies in a lower layer of an overlay.", lambda p: p.exe_upper is False, "proc_exe_upper", never=True),
+    _derived(
+        "proc.is_exe_lower_layer",
+        "bool",
+        "It lies in a lower layer of an overlay.",
+        lambda p: p.exe_upper is False,
+        "proc_exe_upper",
+        never=True,
+    ),
     _own("proc.is_exe_from_memfd", "bool", "It is an anonymous memory file.", "exe_memfd", never=True),
-    _derived("proc.is_sid_leader", "bool", "The process leads its session.", _equal("sid", "vpid"), "proc_sid", "proc_vpid"),
-    _derived("proc.is_vpgid_leader", "bool", "The process leads its group, as it sees it itself.", _equal("vpgid", "vpid"), "proc_vpgid", "proc_vpid"),
-    _derived("proc.is_pgid_leader", "bool", "The process leads its group.", _equal("pgid", "pid"), "proc_pgid", "proc_pid"),
+    _derived(
+        "proc.is_sid_leader", "bool", "The process leads its session.", _equal("sid", "vpid"), "proc_sid", "proc_vpid"
+    ),
+    _derived(
+        "proc.is_vpgid_leader",
+        "bool",
+        "The process leads its group, as it sees it itself.",
+        _equal("vpgid", "vpid"),
+        "proc_vpgid",
+        "proc_vpid",
+    ),
+    _derived(
+        "proc.is_pgid_leader", "bool", "The process leads its group.", _equal("pgid", "pid"), "proc_pgid", "proc_pid"
+    ),
     _own("proc.exe_ino", "int", "Inode of the executed file.", "exe_ino"),
     _own("proc.exe_ino.ctime", "int", "Status change of that inode, nanoseconds since 1970.", "exe_ctime_ns"),
     _own("proc.exe_ino.mtime", "int", "Content change of that inode, nanoseconds since 1970.", "exe_mtime_ns"),
-    _derived("proc.exe_ino.ctime_duration_proc_start", "int", "Nanoseconds from that status change to the start of the process.", _ctime_to_start),
-    _unfilled("proc.exe_ino.ctime_duration_pidns_start", "int", "Nanoseconds from the start of the pid namespace to that status change."),
+    _derived(
+        "proc.exe_ino.ctime_duration_proc_start",
+        "int",
+        "Nanoseconds from that status change to the start of the process.",
+        _ctime_to_start,
+    ),
+    _unfilled(
+        "proc.exe_ino.ctime_duration_pidns_start",
+        "int",
+        "Nanoseconds from the start of the pid namespace to that status change.",
+    ),
     _unfilled("proc.pidns_init_start_ts", "int", "Start of the pid namespace."),
-    _derived("thread.cap_permitted", "text", "Permitted capabilities: `CAP_CHOWN CAP_KILL …`.", lambda p: capability_names(p.cap_permitted), "proc_cap_permitted", never=True),
-    _derived("thread.cap_inheritable", "text", "Inheritable capabilities.", lambda p: capability_names(p.cap_inheritable), "proc_cap_inheritable", never=True),
-    _derived("thread.cap_effective", "text", "Effective capabilities.", lambda p: capability_names(p.cap_effective), "proc_cap_effective", never=True),
+    _derived(
+        "thread.cap_permitted",
+        "text",
+        "Permitted capabilities: `CAP_CHOWN CAP_KILL …`.",
+        lambda p: capability_names(p.cap_permitted),
+        "proc_cap_permitted",
+        never=True,
+    ),
+    _derived(
+        "thread.cap_inheritable",
+        "text",
+        "Inheritable capabilities.",
+        lambda p: capability_names(p.cap_inheritable),
+        "proc_cap_inheritable",
+        never=True,
+    ),
+    _derived(
+        "thread.cap_effective",
+        "text",
+        "Effective capabilities.",
+        lambda p: capability_names(p.cap_effective),
+        "proc_cap_effective",
+        never=True,
+    ),
     _unfilled("proc.fdopencount", "int", "Open descriptors."),
     _unfilled("proc.fdlimit", "int", "Most descriptors it may open."),
     _unfilled("proc.fdusage", "float", "Ratio of the two."),
-    *(_unfilled(f"proc.{name}", "int", "Memory; a matter of metrics, not of events.") for name in ("vmsize", "vmrss", "vmswap")),
-    *(_unfilled(f"thread.{name}", "int", "Memory; a matter of metrics, not of events.") for name in ("pfmajor", "pfminor", "vmsize", "vmrss")),
-    Field(name="thread.tid", type="int", doc="Thread id on the host.", access=("event", "tid"), columns=("tid",), never_absent=True),
+    *(
+        _unfilled(f"proc.{name}", "int", "Memory; a matter of metrics, not of events.")
+        for name in ("vmsize", "vmrss", "vmswap")
+    ),
+    *(
+        _unfilled(f"thread.{name}", "int", "Memory; a matter of metrics, not of events.")
+        for name in ("pfmajor", "pfminor", "vmsize", "vmrss")
+    ),
+    Field(
+        name="thread.tid",
+        type="int",
+        doc="Thread id on the host.",
+        access=("event", "tid"),
+        columns=("tid",),
+        never_absent=True,
+    ),
     Field(
         name="thread.ismain",
         type="bool",
@@ -434,21 +743,62 @@ FIELDS: Final[tuple[Field, ...]] = (
     _unfilled("thread.vtid", "int", "Thread id as the process sees it."),
     _unfilled("thread.nametid", "text", "Name and thread id."),
     _unfilled("thread.vnametid", "text", "Name and thread id as the process sees it."),
-    *(_unfilled(f"thread.{name}", "int", "CPU time; switches are not recorded.") for name in ("exectime", "totexectime")),
+    *(
+        _unfilled(f"thread.{name}", "int", "CPU time; switches are not recorded.")
+        for name in ("exectime", "totexectime")
+    ),
     _derived("thread.cgroups", "text", "Its cgroup.", lambda p: p.cgroup, "proc_cgroup", never=True),
     _CGROUP,
     _unfilled("proc.nthreads", "int", "Threads of the process."),
     _unfilled("proc.nchilds", "int", "Threads without the first."),
-    *(_unfilled(f"thread.{name}", "float", "CPU use; a matter of metrics, not of events.") for name in ("cpu", "cpu.user", "cpu.system")),
+    *(
+        _unfilled(f"thread.{name}", "float", "CPU use; a matter of metrics, not of events.")
+        for name in ("cpu", "cpu.user", "cpu.system")
+    ),
     *(_unfilled(f"proc.{name}.type", "text", f"Type of {name}.") for name in _FD_NAMES),
     *(_unfilled(f"proc.{name}.name", "text", f"What {name} stands for.") for name in _FD_NAMES),
     _own("user.uid", "int", "Effective user id.", "uid"),
-    _derived("user.name", "text", "Its name; the text `<NA>` when it has none.", lambda p: p.user if p.user is not None else NA, "proc_user", never=True),
-    _derived("user.homedir", "text", "Its home; `<NA>` when it has none.", lambda p: p.homedir if p.homedir is not None else NA, "proc_homedir", never=True),
-    _derived("user.shell", "text", "Its login shell; `<NA>` when it has none.", lambda p: p.shell if p.shell is not None else NA, "proc_shell", never=True),
+    _derived(
+        "user.name",
+        "text",
+        "Its name; the text `<NA>` when it has none.",
+        lambda p: p.user if p.user is not None else NA,
+        "proc_user",
+        never=True,
+    ),
+    _derived(
+        "user.homedir",
+        "text",
+        "Its home; `<NA>` when it has none.",
+        lambda p: p.homedir if p.homedir is not None else NA,
+        "proc_homedir",
+        never=True,
+    ),
+    _derived(
+        "user.shell",
+        "text",
+        "Its login shell; `<NA>` when it has none.",
+        lambda p: p.shell if p.shell is not None else NA,
+        "proc_shell",
+        never=True,
+    ),
     _own("user.loginuid", "int", "User id of the login, by audit; -1 when there was no login.", "loginuid"),
-    _derived("user.loginname", "text", "Its name; `<NA>` when it has none.", lambda p: p.loginuser if p.loginuser is not None else NA, "proc_loginuser", never=True),
+    _derived(
+        "user.loginname",
+        "text",
+        "Its name; `<NA>` when it has none.",
+        lambda p: p.loginuser if p.loginuser is not None else NA,
+        "proc_loginuser",
+        never=True,
+    ),
     _own("group.gid", "int", "Effective group id.", "gid"),
-    _derived("group.name", "text", "Its name; `<NA>` when it has none.", lambda p: p.group if p.group is not None else NA, "proc_group", never=True),
+    _derived(
+        "group.name",
+        "text",
+        "Its name; `<NA>` when it has none.",
+        lambda p: p.group if p.group is not None else NA,
+        "proc_group",
+        never=True,
+    ),
 )
 """All of them."""

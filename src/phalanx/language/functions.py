@@ -56,7 +56,11 @@ def _scalar(test: Test) -> ValueTest:
         whole = cast("str", values[0])
         if operator == "contains":
             return lambda value: whole in value
-        return (lambda value: value.startswith(whole)) if operator == "startswith" else (lambda value: value.endswith(whole))
+        return (
+            (lambda value: value.startswith(whole))
+            if operator == "startswith"
+            else (lambda value: value.endswith(whole))
+        )
     return lambda value: holds(value, operator, values)
 
 

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
+from msgspec import UnsetType
+
 from phalanx.language.evaluate import compare
 from phalanx.language.fields import Ref
 from phalanx.language.functions import function_of
@@ -22,7 +24,6 @@ from phalanx.language.tree import Node, Test
 from phalanx.model.event import Event
 from phalanx.model.process import Process
 from phalanx.model.values import UNKNOWN
-from msgspec import UnsetType
 
 __all__ = ["MatchFunction", "Unknown", "generate", "source_of"]
 
@@ -174,7 +175,9 @@ class _Compiler:
             parent = self._once(self._variable("parent"), _call(self.constant(_parent, "parent"), _name("e")))
             again = _name(self._lazy["parent"][0])
             read_parent = ast.IfExp(
-                test=_is(parent, _none(), negated=True), body=ast.Attribute(value=again, attr=access[1], ctx=ast.Load()), orelse=_none()
+                test=_is(parent, _none(), negated=True),
+                body=ast.Attribute(value=again, attr=access[1], ctx=ast.Load()),
+                orelse=_none(),
             )
             return self._once(self._variable(ref.key), read_parent)
         if ref.key not in self._lazy:
@@ -189,7 +192,9 @@ class _Compiler:
         """The variable of something that is read when first needed."""
         if key not in self._lazy:
             self._lazy[key] = (f"z{len(self._lazy)}", "")
-            self.prologue.append(ast.Assign(targets=[_store(self._lazy[key][0])], value=self.constant(_SENTINEL, "sentinel")))
+            self.prologue.append(
+                ast.Assign(targets=[_store(self._lazy[key][0])], value=self.constant(_SENTINEL, "sentinel"))
+            )
         return self._lazy[key][0]
 
     def _once(self, variable: str, made: ast.expr) -> ast.expr:
@@ -205,7 +210,9 @@ class _Compiler:
             return
         self._roots.add(root)
         attribute = {"p": "process", "d": "fd"}[root]
-        self.prologue.append(ast.Assign(targets=[_store(root)], value=ast.Attribute(value=_name("e"), attr=attribute, ctx=ast.Load())))
+        self.prologue.append(
+            ast.Assign(targets=[_store(root)], value=ast.Attribute(value=_name("e"), attr=attribute, ctx=ast.Load()))
+        )
 
     # conditions
 
@@ -243,14 +250,20 @@ class _Compiler:
         """The comparison without its negation."""
         if atom.kind == "node":
             assert atom.node is not None
-            return _call(self.constant(_settle, "settle"), self.constant(atom.node, ("node", atom.node.uid)), _name("e"))
+            return _call(
+                self.constant(_settle, "settle"), self.constant(atom.node, ("node", atom.node.uid)), _name("e")
+            )
         ref = atom.ref
         assert ref is not None
         value = self.value(ref)
         values = atom.values
         if atom.kind == "in":
             if ref.multi == "any":
-                return _not(_call(ast.Attribute(value=self.constant(frozenset(values)), attr="isdisjoint", ctx=ast.Load()), value))
+                return _not(
+                    _call(
+                        ast.Attribute(value=self.constant(frozenset(values)), attr="isdisjoint", ctx=ast.Load()), value
+                    )
+                )
             if len(values) == 1:
                 return ast.Compare(left=value, ops=[ast.Eq()], comparators=[self.constant(values[0])])
             return ast.Compare(left=value, ops=[ast.In()], comparators=[self.constant(frozenset(values))])
@@ -270,17 +283,23 @@ class _Compiler:
             return _all_of([*guard, ast.Compare(left=held, ops=[operator], comparators=[self.constant(values[0])])])
         if atom.kind in ("prefix", "suffix"):
             texts = values[0] if len(values) == 1 else tuple(cast("tuple[str, ...]", values))
-            method = ast.Attribute(value=held, attr="startswith" if atom.kind == "prefix" else "endswith", ctx=ast.Load())
+            method = ast.Attribute(
+                value=held, attr="startswith" if atom.kind == "prefix" else "endswith", ctx=ast.Load()
+            )
             return _all_of([*guard, _call(method, self.constant(texts))])
         if atom.kind == "folded":
             folded = self._shared(f"lower {ref.key}", lambda: _call(self.constant(lower, "lower"), held))
             again_folded = _name(self._cached[f"lower {ref.key}"])
             made = [
-                ast.Compare(left=self.constant(text), ops=[ast.In()], comparators=[folded if index == 0 else again_folded]) for index, text in enumerate(values)
+                ast.Compare(
+                    left=self.constant(text), ops=[ast.In()], comparators=[folded if index == 0 else again_folded]
+                )
+                for index, text in enumerate(values)
             ]
             return _all_of([*guard, _any_of(cast("list[ast.expr]", made))])
         made_in: list[ast.expr] = [
-            ast.Compare(left=self.constant(text), ops=[ast.In()], comparators=[held if index == 0 else again]) for index, text in enumerate(values)
+            ast.Compare(left=self.constant(text), ops=[ast.In()], comparators=[held if index == 0 else again])
+            for index, text in enumerate(values)
         ]
         return _all_of([*guard, _any_of(made_in)])
 
@@ -310,10 +329,14 @@ class _Compiler:
         constants = [_store(f"k{index}") for index in range(len(self.constants))]
         outer_body: list[ast.stmt] = [inner, ast.Return(value=_name("match"))]
         if constants:
-            outer_body.insert(0, ast.Assign(targets=[ast.Tuple(elts=constants, ctx=ast.Store())], value=_name("constants")))
+            outer_body.insert(
+                0, ast.Assign(targets=[ast.Tuple(elts=constants, ctx=ast.Store())], value=_name("constants"))
+            )
         outer = ast.FunctionDef(
             name="make",
-            args=ast.arguments(posonlyargs=[], args=[ast.arg(arg="constants")], kwonlyargs=[], kw_defaults=[], defaults=[]),
+            args=ast.arguments(
+                posonlyargs=[], args=[ast.arg(arg="constants")], kwonlyargs=[], kw_defaults=[], defaults=[]
+            ),
             body=outer_body,
             decorator_list=[],
         )
@@ -334,9 +357,15 @@ class _Compiler:
             shared = self._common(left) if depth < _MAX_DEPTH else None
             if shared is None:
                 break
-            inside = [(index, [form for form in forms if form.key != shared.key]) for index, forms in left if any(form.key == shared.key for form in forms)]
+            inside = [
+                (index, [form for form in forms if form.key != shared.key])
+                for index, forms in left
+                if any(form.key == shared.key for form in forms)
+            ]
             left = [(index, forms) for index, forms in left if all(form.key != shared.key for form in forms)]
-            block: list[ast.stmt] = [ast.If(test=self.test(shared), body=self._group(inside, top=False, depth=depth + 1), orelse=[])]
+            block: list[ast.stmt] = [
+                ast.If(test=self.test(shared), body=self._group(inside, top=False, depth=depth + 1), orelse=[])
+            ]
             statements += self._guarded(block, [index for index, _ in inside]) if top else block
         for key, members in self._unions(left).items():
             if len(members) < 3 or depth >= _MAX_DEPTH:
@@ -358,7 +387,9 @@ class _Compiler:
     def _each(self, rules: list[tuple[int, list[Form]]]) -> list[ast.stmt]:
         statements: list[ast.stmt] = []
         for index, forms in rules:
-            hit = ast.Expr(value=_call(ast.Attribute(value=_name("h"), attr="append", ctx=ast.Load()), ast.Constant(value=index)))
+            hit = ast.Expr(
+                value=_call(ast.Attribute(value=_name("h"), attr="append", ctx=ast.Load()), ast.Constant(value=index))
+            )
             if not forms:
                 statements.append(hit)
                 continue
@@ -371,14 +402,27 @@ class _Compiler:
         before = f"n{len(self._named)}_{numbers[0]}"
         take_back: list[ast.stmt] = [
             ast.Delete(
-                targets=[ast.Subscript(value=_name("h"), slice=ast.Slice(lower=_name(before), upper=None, step=None), ctx=ast.Del())]
+                targets=[
+                    ast.Subscript(
+                        value=_name("h"), slice=ast.Slice(lower=_name(before), upper=None, step=None), ctx=ast.Del()
+                    )
+                ]
             ),
-            ast.Expr(value=_call(ast.Attribute(value=_name("u"), attr="extend", ctx=ast.Load()), self.constant(tuple(numbers)))),
+            ast.Expr(
+                value=_call(
+                    ast.Attribute(value=_name("u"), attr="extend", ctx=ast.Load()), self.constant(tuple(numbers))
+                )
+            ),
         ]
         length = ast.Assign(targets=[_store(before)], value=_call(self.constant(len, "len"), _name("h")))
         return [
             length,
-            ast.Try(body=block, handlers=[ast.ExceptHandler(type=self.constant(Unknown, "unknown"), name=None, body=take_back)], orelse=[], finalbody=[]),
+            ast.Try(
+                body=block,
+                handlers=[ast.ExceptHandler(type=self.constant(Unknown, "unknown"), name=None, body=take_back)],
+                orelse=[],
+                finalbody=[],
+            ),
         ]
 
     def _common(self, rules: list[tuple[int, list[Form]]]) -> Form | None:
@@ -394,7 +438,7 @@ class _Compiler:
         for key, count in counts.items():
             if count < 2 or by_key[key].cost > 400:
                 continue
-            worth = count / (1 + by_key[key].cost / 200)
+            worth = count / (1 + by_key[key].cost / 200) * (0.1 if _rarely_false(by_key[key]) else 1)
             if worth > score:
                 best, score = by_key[key], worth
         return best
@@ -418,6 +462,13 @@ class _Compiler:
         return found
 
 
+def _rarely_false(form: Form) -> bool:
+    """Whether a condition is an exception of a rule: it spares little to ask it first."""
+    if isinstance(form, Atom):
+        return form.negated
+    return any(map(_rarely_false, cast("Branch", form).items))
+
+
 def _conjuncts(form: Form) -> list[Form]:
     if isinstance(form, Branch) and form.word == "and" and form is not TRUE:
         return list(form.items)
@@ -428,11 +479,22 @@ def _guards(forms: list[Form]) -> dict[str, list[Atom]]:
     """Field → atoms, of each condition that is nothing but positive sets, prefixes or suffixes of one field that is read directly."""
     found: dict[str, list[Atom]] = {}
     for form in forms:
-        atoms = [form] if isinstance(form, Atom) else list(form.items) if isinstance(form, Branch) and form.word == "or" else []
+        atoms = (
+            [form]
+            if isinstance(form, Atom)
+            else list(form.items)
+            if isinstance(form, Branch) and form.word == "or"
+            else []
+        )
         usable = [
             atom
             for atom in atoms
-            if isinstance(atom, Atom) and not atom.negated and atom.kind in ("in", "prefix", "suffix") and atom.ref is not None and atom.ref.access is not None and not atom.ref.multi
+            if isinstance(atom, Atom)
+            and not atom.negated
+            and atom.kind in ("in", "prefix", "suffix")
+            and atom.ref is not None
+            and atom.ref.access is not None
+            and not atom.ref.multi
         ]
         if usable and len(usable) == len(atoms) and len({atom.ref.key for atom in usable if atom.ref is not None}) == 1:
             assert usable[0].ref is not None
@@ -481,5 +543,13 @@ def source_of(rules: list[tuple[int, Form]]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value.__name__ if callable(value) else repr(sorted(value, key=str)) if isinstance(value, frozenset) else "not read yet" if value is _SENTINEL else repr(value)
+    text = (
+        value.__name__
+        if callable(value)
+        else repr(sorted(value, key=str))
+        if isinstance(value, frozenset)
+        else "not read yet"
+        if value is _SENTINEL
+        else repr(value)
+    )
     return text if len(text) <= 200 else text[:200] + "…"

@@ -26,10 +26,16 @@ class Matcher:
     def __init__(self, ruleset: RuleSet) -> None:
         self.rules: tuple[Rule, ...] = ruleset.active
         """Those that can fire; numbers are indices of this."""
-        universe = Universe(set().union(*(type_literals(rule.condition.node) for rule in self.rules)) if self.rules else ())
+        universe = Universe(
+            set().union(*(type_literals(rule.condition.node) for rule in self.rules)) if self.rules else ()
+        )
         self._types = TypeSets(universe)
         self._buckets = {
-            name: tuple(index for index, rule in enumerate(self.rules) if self._types.true_for(rule.condition.node) & universe.bit[name])
+            name: tuple(
+                index
+                for index, rule in enumerate(self.rules)
+                if self._types.true_for(rule.condition.node) & universe.bit[name]
+            )
             for name in universe.types
         }
         self._functions: dict[tuple[str, Mode], MatchFunction] = {}
@@ -46,7 +52,7 @@ class Matcher:
         process = event.process
         if process.__class__ is not Process:
             return self._slow(event, self.bucket(event.type))
-        if event.container is UNKNOWN and process.container_id != "host":  # type: ignore[union-attr]
+        if event.container is UNKNOWN and process.container_id != "host":
             return self._without_container(event)
         function = self._known.get(event.type)
         if function is None:

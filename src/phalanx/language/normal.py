@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final, Literal, cast
 
 from phalanx.language.analysis import TypeSets
-from phalanx.language.event_types import KIND_OF
 from phalanx.language.evaluate import holds, text_of
+from phalanx.language.event_types import KIND_OF
 from phalanx.language.fields import Ref
 from phalanx.language.fields_event import ARGUMENTS
 from phalanx.language.patterns import lower
@@ -35,13 +35,21 @@ class Atom(Form):
     """A comparison, perhaps negated.
 
     ``kind`` says how it is asked: ``in`` (one of ``texts``, or of ``values``), ``prefix``, ``suffix``, ``substring``, ``folded`` (substrings whatever the
-    case), ``number`` (``operator`` and one value), ``exists``, ``true`` (a boolean), ``call`` (a function of the value, made from ``node``), ``node`` (as the interpreter asks it).
+    case), ``number`` (``operator`` and one value), ``exists``, ``true`` (a boolean), ``call`` (a function of
+    the value, made from ``node``), ``node`` (as the interpreter asks it).
     """
 
     __slots__ = ("kind", "negated", "node", "operator", "ref", "values")
 
     def __init__(
-        self, kind: str, ref: Ref | None, values: tuple[object, ...], *, negated: bool = False, node: Node | None = None, operator: str = ""
+        self,
+        kind: str,
+        ref: Ref | None,
+        values: tuple[object, ...],
+        *,
+        negated: bool = False,
+        node: Node | None = None,
+        operator: str = "",
     ) -> None:
         self.kind = kind
         self.ref = ref
@@ -51,10 +59,25 @@ class Atom(Form):
         self.operator = operator
         named = f"n{node.uid}" if node is not None else f"{ref.key if ref is not None else ''}:{operator}:{values!r}"
         self.key = f"{'!' if negated else ''}{kind}:{named}"
-        self.cost = _COST[kind] * (1 if kind not in ("substring", "folded") else max(1, len(values))) + (600 if ref is not None and ref.access is None else 0)
+        self.cost = (
+            _COST[kind] * (1 if kind not in ("substring", "folded") else max(1, len(values)))
+            + (600 if ref is not None and ref.access is None else 0)
+            + (45 if negated else 0)
+        )
 
 
-_COST: Final = {"in": 30.0, "prefix": 60.0, "suffix": 60.0, "substring": 40.0, "folded": 150.0, "number": 30.0, "exists": 20.0, "true": 20.0, "call": 150.0, "node": 1500.0}
+_COST: Final = {
+    "in": 30.0,
+    "prefix": 60.0,
+    "suffix": 60.0,
+    "substring": 40.0,
+    "folded": 150.0,
+    "number": 30.0,
+    "exists": 20.0,
+    "true": 20.0,
+    "call": 150.0,
+    "node": 1500.0,
+}
 
 
 class Branch(Form):
@@ -65,7 +88,11 @@ class Branch(Form):
     def __init__(self, word: Literal["and", "or"], items: tuple[Form, ...]) -> None:
         self.word = word
         self.items = items
-        self.key = f"({word} {' '.join(item.key for item in items)})" if len(items) < 40 else f"({word} {hash(tuple(item.key for item in items))} {len(items)})"
+        self.key = (
+            f"({word} {' '.join(item.key for item in items)})"
+            if len(items) < 40
+            else f"({word} {hash(tuple(item.key for item in items))} {len(items)})"
+        )
         self.cost = sum(item.cost for item in items) / 2
 
 
@@ -123,7 +150,9 @@ class Normalizer:
     @staticmethod
     def _negate(form: Form) -> Form:
         if isinstance(form, Atom):
-            return Atom(form.kind, form.ref, form.values, negated=not form.negated, node=form.node, operator=form.operator)
+            return Atom(
+                form.kind, form.ref, form.values, negated=not form.negated, node=form.node, operator=form.operator
+            )
         branch = cast("Branch", form)
         if branch is TRUE or branch is FALSE:
             return FALSE if branch is TRUE else TRUE
@@ -137,7 +166,14 @@ class Normalizer:
         exprs = [leaf.left] + ([leaf.other] if isinstance(leaf, Test) and leaf.other is not None else [])
         for expr in exprs:
             for ref in refs_of_expr(expr):
-                if ref.kinds is not None and (not ref.kinds or (self.kind and ref.field.name.startswith(("evt.arg", "evt.rawarg")) and self.kind not in ref.kinds)):
+                if ref.kinds is not None and (
+                    not ref.kinds
+                    or (
+                        self.kind
+                        and ref.field.name.startswith(("evt.arg", "evt.rawarg"))
+                        and self.kind not in ref.kinds
+                    )
+                ):
                     return False
         return None
 
@@ -218,7 +254,9 @@ class Normalizer:
         if not body or any(char in body for char in "*?[\\") or glob.startswith("**") or glob.endswith("**"):
             return Atom("call", ref, (), node=leaf)
         before, after = glob.startswith("*"), glob.endswith("*")
-        return Atom("substring" if before and after else "suffix" if before else "prefix" if after else "in", ref, (body,))
+        return Atom(
+            "substring" if before and after else "suffix" if before else "prefix" if after else "in", ref, (body,)
+        )
 
     def _argument_type(self, ref: Ref) -> str:
         """Whether an argument of this kind of event is ``text`` or ``int``; empty when that depends."""
@@ -259,7 +297,12 @@ def _merge(word: str, items: list[Form]) -> list[Form]:
     groups: dict[tuple[str, str], list[Atom]] = {}
     rest: list[Form] = []
     for item in items:
-        if isinstance(item, Atom) and item.kind in _MERGEABLE and item.ref is not None and item.negated == (word == "and"):
+        if (
+            isinstance(item, Atom)
+            and item.kind in _MERGEABLE
+            and item.ref is not None
+            and item.negated == (word == "and")
+        ):
             groups.setdefault((item.kind, item.ref.key), []).append(item)
         else:
             rest.append(item)

@@ -84,7 +84,9 @@ def parse_output(text: Text, typer: Typer, on_error: Callable[[RuleError], None]
         reader.at = found + 1
         optional = reader.symbol("*")
         try:
-            syntax = reader.field() or (reader.transformer(val=False) if value.startswith(TRANSFORMERS, reader.at) else None)
+            syntax = reader.field() or (
+                reader.transformer(val=False) if value.startswith(TRANSFORMERS, reader.at) else None
+            )
             if syntax is None:
                 literal.append("%")
                 at = found + 1

@@ -55,12 +55,25 @@ _ARGUMENT: Final = re.compile(r"""[^\]\["'\s]+""")
 _NUMBER: Final = re.compile(r"0[xX][0-9a-zA-Z]+|[+\-]?[0-9]+\.?[0-9]*(?:[eE][+\-][0-9]+)?")
 _BARE: Final = re.compile(r"""[^()"'\s=,]+""")
 _SYMBOL: Final = re.compile(r"<=|<|>=|>|==|=|!=")
-_WORD_OPERATOR: Final = re.compile(r"(exists|contains|icontains|bcontains|startswith|bstartswith|endswith|glob|iglob|regex|intersects|in|pmatch)(?![\w.])")
+_WORD_OPERATOR: Final = re.compile(
+    r"(exists|contains|icontains|bcontains|startswith|bstartswith|endswith|glob|iglob|regex|intersects|in|pmatch)(?![\w.])"
+)
 _MODIFIER: Final = re.compile(r"(oneof|anyof|allof)(?=[\s(])")
 _TRANSFORMER: Final = re.compile(rf"({'|'.join((*TRANSFORMERS, 'val'))})[ \t\r\n]*\(")
 _NOT: Final = re.compile(r"not(?=[\s(])")
 _AND_OR: Final = re.compile(r"(and|or)(?=[\s(])")
-_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "/": "/", " ": " "}
+_ESCAPES: Final = {
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "\\": "\\",
+    '"': '"',
+    "'": "'",
+    "/": "/",
+    " ": " ",
+}
 
 
 class _Group:
@@ -142,7 +155,10 @@ class _Parser:
                 return groups[0].finish()
             word = self.take(_AND_OR)
             if word is None:
-                self.fail(f"expected 'and', 'or' or the end, {self.seen()}", hint="quote a value that contains blanks, '=' or parentheses")
+                self.fail(
+                    f"expected 'and', 'or' or the end, {self.seen()}",
+                    hint="quote a value that contains blanks, '=' or parentheses",
+                )
             if word == "or":
                 groups[-1].end_conjunction()
 
@@ -156,7 +172,11 @@ class _Parser:
                 self.blank()
             if self.symbol("("):
                 if len(groups) > MAX_NESTING:
-                    self.fail(f"more than {MAX_NESTING} nested parentheses", at=self.at - 1, hint="name parts of the condition as macros")
+                    self.fail(
+                        f"more than {MAX_NESTING} nested parentheses",
+                        at=self.at - 1,
+                        hint="name parts of the condition as macros",
+                    )
                 groups.append(_Group(self.at - 1, negate, negate_at))
                 continue
             node = self.check()
@@ -192,7 +212,10 @@ class _Parser:
         if argument is None:
             argument = self.take(_ARGUMENT)
         if argument is None:
-            self.fail("expected an argument: a number, a bare word or a quoted text", hint="for example proc.aname[2] or proc.env[PATH]")
+            self.fail(
+                "expected an argument: a number, a bare word or a quoted text",
+                hint="for example proc.aname[2] or proc.env[PATH]",
+            )
         if not self.symbol("]"):
             self.fail("expected the ']' that ends the argument")
         return argument
@@ -204,7 +227,11 @@ class _Parser:
             at = self.at
             name = self.take(_TRANSFORMER)
             if name == "val" and not val:
-                self.fail("val() stands on the right side of a comparison only", at=at, hint="on the left write the field itself")
+                self.fail(
+                    "val() stands on the right side of a comparison only",
+                    at=at,
+                    hint="on the left write the field itself",
+                )
             if name is not None:
                 if len(stack) >= 16:
                     self.fail("more than 16 nested transformers", at=at)
@@ -271,7 +298,10 @@ class _Parser:
             return ValueNode(text, True, at)
         text = self.take(_BARE)
         if text is None:
-            self.fail(f"expected a value after {operator!r}, {self.seen()}", hint="quote a value that starts with a parenthesis, comma or '='")
+            self.fail(
+                f"expected a value after {operator!r}, {self.seen()}",
+                hint="quote a value that starts with a parenthesis, comma or '='",
+            )
         return ValueNode(text, False, at)
 
     def list_value(self) -> ListNode:
@@ -293,10 +323,12 @@ class _Parser:
             if self.symbol(")"):
                 return ListNode(tuple(items), at)
             if not self.symbol(","):
-                self.fail(f"expected ',' or ')', {self.seen()}", hint="quote a value that contains blanks, '=' or parentheses")
+                self.fail(
+                    f"expected ',' or ')', {self.seen()}", hint="quote a value that contains blanks, '=' or parentheses"
+                )
             self.blank()
 
-    def quoted(self) -> str | None:
+    def quoted(self) -> str | None:  # noqa: RET503 - fail() never returns
         """A quoted text without its quotes and escapes; None when none stands here."""
         source, start = self.source, self.at
         if start >= len(source) or source[start] not in "\"'":
@@ -330,5 +362,7 @@ def parse(text: Text) -> SyntaxNode:
             hint="move values into lists",
         )
     if not text.value.strip():
-        raise ConditionError("the condition is empty", text, 0, code="syntax", hint="to match every event of a type write evt.type = …")
+        raise ConditionError(
+            "the condition is empty", text, 0, code="syntax", hint="to match every event of a type write evt.type = …"
+        )
     return _Parser(text).condition()

@@ -6,11 +6,21 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
+import re2  # type: ignore[import-untyped]
 
 from phalanx.language.limits import MAX_PATTERN_BYTES, MAX_PATTERN_CHARS
 
-__all__ = ["ASCII_LOWER", "ASCII_UPPER", "escape", "full_match", "glob_pattern", "lower", "pattern_of", "prefix_pattern", "upper"]
+__all__ = [
+    "ASCII_LOWER",
+    "ASCII_UPPER",
+    "escape",
+    "full_match",
+    "glob_pattern",
+    "lower",
+    "pattern_of",
+    "prefix_pattern",
+    "upper",
+]
 
 _UPPER_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LOWER_LETTERS: Final = _UPPER_LETTERS.lower()
@@ -108,7 +118,11 @@ def _bracket(body: str, fold: bool) -> str:
 
 
 def _folded_range(first: str, last: str) -> list[str]:
-    return [chr(code).swapcase() for code in range(ord(first), min(ord(last), 127) + 1) if chr(code).isalpha() and code < 128]
+    return [
+        chr(code).swapcase()
+        for code in range(ord(first), min(ord(last), 127) + 1)
+        if chr(code).isalpha() and code < 128
+    ]
 
 
 def _in_bracket(char: str) -> str:

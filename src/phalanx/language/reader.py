@@ -13,7 +13,7 @@ from typing import Final
 
 from phalanx.errors import RuleError
 from phalanx.language.analysis import OTHER, TypeSets, Universe, type_literals
-from phalanx.language.collector import Collector, ExceptionItem, MacroItem, RuleItem, _Wrong
+from phalanx.language.collector import Collector, ExceptionItem, MacroItem, RuleItem
 from phalanx.language.condition import Condition
 from phalanx.language.event_types import SENSED_SOURCES
 from phalanx.language.limits import MAX_LIST_ITEMS
@@ -60,7 +60,12 @@ class _Loader:
             else:
                 values[_unquoted(value)] = None
             if len(values) > MAX_LIST_ITEMS:
-                self.collector.note("error", lists[name].place, f"the list {name!r} has more than {MAX_LIST_ITEMS} values with the lists in it", code="limit")
+                self.collector.note(
+                    "error",
+                    lists[name].place,
+                    f"the list {name!r} has more than {MAX_LIST_ITEMS} values with the lists in it",
+                    code="limit",
+                )
                 break
         if not open_:
             resolved[name] = tuple(values)
@@ -103,7 +108,9 @@ class _Loader:
             return None
         self.open.append(name)
         try:
-            return Typer(self.tree, item.condition, lists=self.lists, macro=lambda other: self.macro(other, item.visibility)).node(syntax)
+            return Typer(
+                self.tree, item.condition, lists=self.lists, macro=lambda other: self.macro(other, item.visibility)
+            ).node(syntax)
         except RuleError as error:
             self.collector.problems.append(Problem.of(error, item=f"macro {name}", code="condition"))
             return None
@@ -128,7 +135,12 @@ class _Loader:
         dormant = ""
         if foreign:
             self._warn(item, f"no sensor gives events of source {item.source!r}; the rule is dormant", "unknown_source")
-            return item, self.tree.never, Template(item.output.value, (item.output.value,)), f"no sensor gives events of source {item.source!r}"
+            return (
+                item,
+                self.tree.never,
+                Template(item.output.value, (item.output.value,)),
+                f"no sensor gives events of source {item.source!r}",
+            )
         before = len(problems)
         try:
             node = typer.node(syntax)
@@ -146,15 +158,21 @@ class _Loader:
                 return self._skipped(item, told.error())
             if len(problems) == before:
                 self.collector._item = label
-                self.collector.note("error", item.condition, "a macro that the rule uses is wrong", code="condition", hint="see the error of the macro")
+                self.collector.note(
+                    "error",
+                    item.condition,
+                    "a macro that the rule uses is wrong",
+                    code="condition",
+                    hint="see the error of the macro",
+                )
                 self.collector._item = ""
             return None
         wrong: list[RuleError] = []
         template = parse_output(item.output, typer, wrong.append)
-        for error in wrong:
-            if item.skip_unknown and getattr(error, "code", "") == "unknown_field":
-                return self._skipped(item, error)
-            problems.append(Problem.of(error, item=label, code="output"))
+        for bad in wrong:
+            if item.skip_unknown and getattr(bad, "code", "") == "unknown_field":
+                return self._skipped(item, bad)
+            problems.append(Problem.of(bad, item=label, code="output"))
         return None if wrong else (item, node, template, dormant)
 
     def _skipped(self, item: RuleItem, error: RuleError) -> tuple[RuleItem, Node, Template, str]:
@@ -183,22 +201,31 @@ class _Loader:
         if isinstance(fields, str) and isinstance(comps, str):
             operator, modifier = _operator(comps)
             if operator not in LIST_OPERATORS and not modifier:
-                raise self._bad(exception.place, f"the exception {exception.name!r} has one field: its comps is in, intersects, pmatch or an operator with anyof, oneof, allof")
+                raise self._bad(
+                    exception.place,
+                    f"the exception {exception.name!r} has one field: its comps is in, intersects, pmatch or an operator with anyof, oneof, allof",
+                )
             values: list[str] = []
             for value, place in exception.values:
                 text = self.collector.yaml_texts(value, place)
                 if not isinstance(text, str):
-                    raise self._bad(place, f"values of the exception {exception.name!r} are texts, because it has one field")
+                    raise self._bad(
+                        place, f"values of the exception {exception.name!r} are texts, because it has one field"
+                    )
                 values.append(_quoted(text))
             if values:
                 yield _placed(exception.place, f"{fields} {comps} ({', '.join(values)})")
             return
-        assert isinstance(fields, list) and isinstance(comps, list)
+        assert isinstance(fields, list)
+        assert isinstance(comps, list)
         from phalanx.language.yaml_ import Sequence, text_at
 
         for value, place in exception.values:
             if not isinstance(value, Sequence) or len(value.items) != len(fields):
-                raise self._bad(place, f"a value of the exception {exception.name!r} is a list of {len(fields)} entries, one for each field")
+                raise self._bad(
+                    place,
+                    f"a value of the exception {exception.name!r} is a list of {len(fields)} entries, one for each field",
+                )
             parts = []
             for field, comp, entry in zip(fields, comps, value.items, strict=True):
                 operator, modifier = _operator(comp)
@@ -237,7 +264,7 @@ def _quoted(value: str) -> str:
     """A value of an exception as a condition writes it: quoted when it is not a bare word and not quoted already."""
     if value[:1] in ('"', "'"):
         return value
-    if value and not any(char in ' \t\r\n()"\'=,' for char in value):
+    if value and not any(char in " \t\r\n()\"'=," for char in value):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -259,7 +286,11 @@ def load_rules(sources: Iterable[RuleSource], *, disabled: Collection[str] = ())
     collector.read(files)
     loader = _Loader(collector)
     loader.parse_macros()
-    typed = [found for item in sorted(collector.rules.values(), key=lambda rule: rule.index) if (found := loader.rule(item)) is not None]
+    typed = [
+        found
+        for item in sorted(collector.rules.values(), key=lambda rule: rule.index)
+        if (found := loader.rule(item)) is not None
+    ]
     universe = Universe(set().union(*(type_literals(node) for _, node, _, _ in typed)) if typed else ())
     asked, filled = TypeSets(universe), TypeSets(universe, filled_only=True)
     rules = tuple(_finish(loader, universe, asked, filled, *found) for found in typed)
@@ -280,7 +311,14 @@ def load_rules(sources: Iterable[RuleSource], *, disabled: Collection[str] = ())
 
 
 def _finish(
-    loader: _Loader, universe: Universe, asked: TypeSets, filled: TypeSets, item: RuleItem, node: Node, template: Template, dormant: str
+    loader: _Loader,
+    universe: Universe,
+    asked: TypeSets,
+    filled: TypeSets,
+    item: RuleItem,
+    node: Node,
+    template: Template,
+    dormant: str,
 ) -> Rule:
     wanted = asked.true_for(node)
     refs = fields_of(node)
@@ -289,9 +327,15 @@ def _finish(
     if not dormant and node is not loader.tree.never:
         if not wanted & universe.sensed:
             names = universe.names(wanted)
-            dormant = f"no sensor gives the event type {', '.join(names[:8])}" if names else "no event type can satisfy it"
+            dormant = (
+                f"no sensor gives the event type {', '.join(names[:8])}" if names else "no event type can satisfy it"
+            )
         elif not live & universe.sensed:
-            dormant = f"no sensor fills {', '.join(unfilled[:8])}" if unfilled else "no event type that a sensor gives has the fields it asks for"
+            dormant = (
+                f"no sensor fills {', '.join(unfilled[:8])}"
+                if unfilled
+                else "no event type that a sensor gives has the fields it asks for"
+            )
     elif not dormant:
         dormant = "its condition can never hold"
     everything = bool(wanted & universe.bit[OTHER])

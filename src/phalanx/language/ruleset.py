@@ -149,7 +149,8 @@ class RuleSet(Struct, frozen=True, kw_only=True, dict=True):
 
         names = set(disabled)
         rules = tuple(
-            msgspec.structs.replace(rule, enabled=False) if rule.id in names or rule.name in names else rule for rule in self.rules
+            msgspec.structs.replace(rule, enabled=False) if rule.id in names or rule.name in names else rule
+            for rule in self.rules
         )
         return msgspec.structs.replace(self, rules=rules, version=ruleset_version(rules))
 

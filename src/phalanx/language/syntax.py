@@ -9,7 +9,18 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-__all__ = ["AndNode", "Check", "FieldNode", "ListNode", "MacroNode", "NotNode", "OrNode", "SyntaxNode", "TransformNode", "ValueNode"]
+__all__ = [
+    "AndNode",
+    "Check",
+    "FieldNode",
+    "ListNode",
+    "MacroNode",
+    "NotNode",
+    "OrNode",
+    "SyntaxNode",
+    "TransformNode",
+    "ValueNode",
+]
 
 
 class ValueNode(Struct, frozen=True):

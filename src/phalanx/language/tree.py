@@ -12,7 +12,25 @@ from phalanx.errors import LimitError
 from phalanx.language.fields import FieldType, Multi, Need, Ref
 from phalanx.language.limits import MAX_NESTING, MAX_WEIGHT
 
-__all__ = ["All", "Any_", "Const", "Exists", "Expr", "Literal", "Node", "Not", "One", "Test", "Transform", "Tree", "Value", "fields_of", "walk"]
+__all__ = [
+    "All",
+    "Any_",
+    "Const",
+    "Exists",
+    "Expr",
+    "Literal",
+    "Node",
+    "Not",
+    "One",
+    "Test",
+    "Transform",
+    "Tree",
+    "Value",
+    "fields_of",
+    "walk",
+]
+
+_NONE: Final[frozenset[Need]] = frozenset()
 
 Value: TypeAlias = str | int | float | bool | bytes | tuple[int, int, int]
 """A constant: text, number, bytes, or a network as ``(version, first address, last address)``."""
@@ -36,7 +54,6 @@ class Transform:
     """A transformer around expressions."""
 
     __slots__ = ("arguments", "key", "name", "needs", "selector", "type")
-    multi: Multi
     never_absent = False
 
     def __init__(self, name: str, arguments: tuple[Expr, ...], selector: str | None, type_: FieldType) -> None:
@@ -44,12 +61,12 @@ class Transform:
         self.arguments: Final = arguments
         self.selector: Final = selector
         self.type: Final = type_
-        self.needs: Final[frozenset[Need]] = frozenset().union(*(argument.needs for argument in arguments))
-        inside = ", ".join(argument.key for argument in arguments)
-        self.key: Final = f"{name}({inside})" + (f"[{selector}]" if selector is not None else "")
+        self.needs: Final[frozenset[Need]] = _NONE.union(*(argument.needs for argument in arguments))
+        inside = ", ".join(str(argument.key) for argument in arguments)
+        self.key: Final[str] = f"{name}({inside})" + (f"[{selector}]" if selector is not None else "")
 
     @property
-    def multi(self) -> Multi:  # type: ignore[no-redef]
+    def multi(self) -> Multi:
         """A transformer of a field with several values has several values."""
         if self.name == "getopt":
             return "" if self.selector is not None else "list"
@@ -172,9 +189,6 @@ class One(_Many):
     _word = "xor"
 
 
-_NONE: Final[frozenset[Need]] = frozenset()
-
-
 class Tree:
     """Makes nodes, each only once; simplifies while doing so."""
 
@@ -276,7 +290,10 @@ class Tree:
             made.items = items
             made.weight = sum(item.weight for item in items)
             if made.weight > MAX_WEIGHT:
-                raise LimitError(f"the condition has more than {MAX_WEIGHT} comparisons after its macros", hint="use lists; check for macros that repeat each other")
+                raise LimitError(
+                    f"the condition has more than {MAX_WEIGHT} comparisons after its macros",
+                    hint="use lists; check for macros that repeat each other",
+                )
             made.depth = self._deeper(max(item.depth for item in items))
             made.needs = _NONE.union(*(item.needs for item in items))
             node = self._keep(key, made)
@@ -285,7 +302,9 @@ class Tree:
     @staticmethod
     def _deeper(depth: int) -> int:
         if depth >= 2 * MAX_NESTING:
-            raise LimitError(f"the condition is nested more than {2 * MAX_NESTING} deep after its macros", hint="flatten its macros")
+            raise LimitError(
+                f"the condition is nested more than {2 * MAX_NESTING} deep after its macros", hint="flatten its macros"
+            )
         return depth + 1
 
 

@@ -17,7 +17,19 @@ from phalanx.language.limits import MAX_LIST_ITEMS, MAX_PATTERN_CHARS
 from phalanx.language.parser import LIST_OPERATORS, NUMBER_OPERATORS
 from phalanx.language.patterns import glob_pattern, pattern_of, prefix_pattern
 from phalanx.language.problems import ConditionError, Text
-from phalanx.language.syntax import AndNode, Check, FieldNode, ListNode, MacroNode, NotNode, OperandNode, OrNode, SyntaxNode, TransformNode, ValueNode
+from phalanx.language.syntax import (
+    AndNode,
+    Check,
+    FieldNode,
+    ListNode,
+    MacroNode,
+    NotNode,
+    OperandNode,
+    OrNode,
+    SyntaxNode,
+    TransformNode,
+    ValueNode,
+)
 from phalanx.language.tree import Expr, Literal, Node, Transform, Tree, Value
 
 __all__ = ["Typer"]
@@ -113,7 +125,17 @@ class Typer:
             wrong = "it is true or false: use = or !="
         elif kind in _ADDRESS and operator not in _EQUALITY:
             wrong = "it is an address: use =, != or in"
-        elif kind == "bytes" and operator not in ("=", "!=", "in", "contains", "startswith", "endswith", "bcontains", "bstartswith", "icontains"):
+        elif kind == "bytes" and operator not in (
+            "=",
+            "!=",
+            "in",
+            "contains",
+            "startswith",
+            "endswith",
+            "bcontains",
+            "bstartswith",
+            "icontains",
+        ):
             wrong = "it is raw data: use contains or bcontains"
         elif kind == "text" and operator in NUMBER_OPERATORS:
             wrong = "it is text: use = or another operator of texts"
@@ -128,9 +150,15 @@ class Typer:
         else:
             other = self.expression(right)
         if left.type != other.type and not {left.type, other.type} & {"dynamic"}:
-            same = (left.type in _NUMERIC and other.type in _NUMERIC) or (left.type in _ADDRESS and other.type in _ADDRESS)
+            same = (left.type in _NUMERIC and other.type in _NUMERIC) or (
+                left.type in _ADDRESS and other.type in _ADDRESS
+            )
             if not same:
-                self.fail(f"{left.key} is {left.type}, {other.key} is {other.type}: they cannot be compared", right.at, code="type")
+                self.fail(
+                    f"{left.key} is {left.type}, {other.key} is {other.type}: they cannot be compared",
+                    right.at,
+                    code="type",
+                )
         if operator in ("glob", "iglob", "regex", "pmatch"):
             self.fail(f"{operator} needs a pattern that is written in the rule", right.at, code="type")
         return self.tree.test(left, operator, (), other)
@@ -162,7 +190,12 @@ class Typer:
             try:
                 return bytes.fromhex(text)
             except ValueError:
-                self.fail(f"{operator} needs pairs of hexadecimal digits, not {text[:60]!r}", at, code="value", hint="for example CAFEBABE")
+                self.fail(
+                    f"{operator} needs pairs of hexadecimal digits, not {text[:60]!r}",
+                    at,
+                    code="value",
+                    hint="for example CAFEBABE",
+                )
         if operator in ("glob", "iglob", "regex", "pmatch"):
             self._pattern(operator, text, at)
             return text
@@ -187,9 +220,14 @@ class Typer:
             else:
                 pattern_of(glob_pattern(text, fold=operator == "iglob"))
         except ValueError as error:
-            self.fail(f"{operator} cannot use this pattern: {error}", at, code="pattern", hint="the syntax is that of RE2: no backreferences, no look-around")
+            self.fail(
+                f"{operator} cannot use this pattern: {error}",
+                at,
+                code="pattern",
+                hint="the syntax is that of RE2: no backreferences, no look-around",
+            )
 
-    def _number(self, left: Expr, text: str, at: int) -> int | float:
+    def _number(self, left: Expr, text: str, at: int) -> int | float:  # noqa: RET503 - fail() never returns
         try:
             digits = text.lstrip("+-")
             if digits[:2].lower() == "0x":
@@ -205,14 +243,24 @@ class Typer:
             try:
                 return socket.getservbyname(text)
             except OSError:
-                self.fail(f"{left.key} is a port, {text[:60]!r} is no number and no service known here", at, code="value", hint="write the port's number")
+                self.fail(
+                    f"{left.key} is a port, {text[:60]!r} is no number and no service known here",
+                    at,
+                    code="value",
+                    hint="write the port's number",
+                )
         self.fail(f"{left.key} is a number, {text[:60]!r} is none", at, code="value")
 
     def _network(self, left: Expr, text: str, at: int) -> tuple[int, int, int]:
         try:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            self.fail(f"{left.key} is an address, {text[:60]!r} is no address and no network", at, code="value", hint="for example 10.1.2.3 or 10.0.0.0/8")
+            self.fail(
+                f"{left.key} is an address, {text[:60]!r} is no address and no network",
+                at,
+                code="value",
+                hint="for example 10.1.2.3 or 10.0.0.0/8",
+            )
         return network.version, int(network.network_address), int(network.broadcast_address)
 
     # expressions
@@ -226,16 +274,31 @@ class Typer:
         arguments = tuple(self.expression(argument) for argument in syntax.arguments)
         least, most = _ARITY.get(syntax.name, (1, 1))
         if not least <= len(arguments) <= most:
-            self.fail(f"{syntax.name}() takes {least if least == most else f'{least} to {most}'} arguments, not {len(arguments)}", syntax.at, code="type")
+            self.fail(
+                f"{syntax.name}() takes {least if least == most else f'{least} to {most}'} arguments, not {len(arguments)}",
+                syntax.at,
+                code="type",
+            )
         if syntax.name not in ("join", "concat", "getopt") and isinstance(arguments[0], Literal):
             self.fail(f"{syntax.name}() takes a field", syntax.at, code="type")
         if syntax.name in ("join", "getopt"):
             listed = arguments[1] if syntax.name == "join" else arguments[0]
-            if not (isinstance(listed, Ref) and listed.get_list is not None and listed.argument is None) and listed.multi not in ("list", "any"):
-                self.fail(f"{syntax.name}() needs a field with many values, {listed.key} has one", syntax.at, code="type", hint='for example join(",", proc.args)')
+            if not (
+                isinstance(listed, Ref) and listed.get_list is not None and listed.argument is None
+            ) and listed.multi not in ("list", "any"):
+                self.fail(
+                    f"{syntax.name}() needs a field with many values, {listed.key} has one",
+                    syntax.at,
+                    code="type",
+                    hint='for example join(",", proc.args)',
+                )
         if syntax.selector is not None and len(syntax.selector) != 1:
             self.fail("getopt()[…] takes the letter of one option", syntax.at, code="type")
-        if syntax.name in ("tolower", "toupper", "basename", "b64") and arguments[0].type not in ("text", "dynamic", "bytes"):
+        if syntax.name in ("tolower", "toupper", "basename", "b64") and arguments[0].type not in (
+            "text",
+            "dynamic",
+            "bytes",
+        ):
             self.fail(f"{syntax.name}() needs text, {arguments[0].key} is {arguments[0].type}", syntax.at, code="type")
         return Transform(syntax.name, arguments, syntax.selector, "int" if syntax.name == "len" else "text")
 

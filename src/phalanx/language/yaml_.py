@@ -103,28 +103,36 @@ def load(name: str, raw: str) -> list[YamlNode]:
     pending: Scalar | None = None
     try:
         for event in yaml.parse(raw, Loader=_LOADER):
-            at = event.start_mark.index
+            at, end = _span(event)
             node: YamlNode
             if isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
                 if len(stack) >= MAX_YAML_DEPTH:
-                    raise _problem(name, raw, at, f"nested more than {MAX_YAML_DEPTH} deep", "a rule file needs six levels")
+                    raise _problem(
+                        name, raw, at, f"nested more than {MAX_YAML_DEPTH} deep", "a rule file needs six levels"
+                    )
                 kind = Sequence if isinstance(event, yaml.SequenceStartEvent) else Mapping
                 stack.append((kind(at, at), pending, event.anchor))
                 pending = None
                 continue
             if isinstance(event, yaml.ScalarEvent):
-                node = Scalar(event.value, event.style or "", at, event.end_mark.index)
+                node = Scalar(event.value, event.style or "", at, end)
                 if event.anchor:
                     anchors[event.anchor] = node
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in anchors:
-                    raise _problem(name, raw, at, f"there is no anchor {event.anchor!r} before this alias", "an anchor cannot contain itself")
+                    raise _problem(
+                        name,
+                        raw,
+                        at,
+                        f"there is no anchor {event.anchor!r} before this alias",
+                        "an anchor cannot contain itself",
+                    )
                 node = anchors[event.anchor]
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 holder, pending_outer, anchor = stack.pop()
                 if pending is not None:
                     raise _problem(name, raw, at, "a key without a value")
-                holder.end = event.end_mark.index
+                holder.end = end
                 if anchor:
                     anchors[anchor] = holder
                 node, pending = holder, pending_outer
@@ -134,7 +142,13 @@ def load(name: str, raw: str) -> list[YamlNode]:
                 continue
             total += node.size if isinstance(event, yaml.AliasEvent) else 1
             if total > MAX_YAML_NODES:
-                raise _problem(name, raw, at, f"more than {MAX_YAML_NODES} values, aliases counted as often as they are used", "split the file")
+                raise _problem(
+                    name,
+                    raw,
+                    at,
+                    f"more than {MAX_YAML_NODES} values, aliases counted as often as they are used",
+                    "split the file",
+                )
             if not stack:
                 documents.append(node)
                 continue
@@ -152,11 +166,29 @@ def load(name: str, raw: str) -> list[YamlNode]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = 0 if mark is None else _offset(raw, mark.line, mark.column)
-        raise _problem(name, raw, place, f"not YAML: {error.problem or error.context or 'cannot be read'}", "check quotes and indentation here") from error
+        raise _problem(
+            name,
+            raw,
+            place,
+            f"not YAML: {error.problem or 'cannot be read'}",
+            "check quotes and indentation here",
+        ) from error
     except (yaml.YAMLError, UnicodeError) as error:
-        at = getattr(error, "position", None)
-        raise _problem(name, raw, at if isinstance(at, int) else 0, f"not YAML: {str(error)[:200]}", "remove control characters") from error
+        position = getattr(error, "position", None)
+        raise _problem(
+            name,
+            raw,
+            position if isinstance(position, int) else 0,
+            f"not YAML: {str(error)[:200]}",
+            "remove control characters",
+        ) from error
     return documents
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    """Offsets of an event's first character and of the one after its last."""
+    start, end = event.start_mark, event.end_mark
+    return (start.index if start is not None else 0), (end.index if end is not None else 0)
 
 
 def _offset(raw: str, line: int, column: int) -> int:

@@ -34,7 +34,7 @@ class Fragment:
         self.sql = sql
         """NULL where the value is absent or UNKNOWN."""
         self.parameters = parameters
-        self.columns = columns | (unknown.columns if unknown is not None else frozenset())
+        self.columns: frozenset[str] = columns | (unknown.columns if unknown is not None else frozenset())
         self.unknown = unknown
         """True where the value is UNKNOWN (of a list: where it may go on), never NULL; None: never."""
         self.is_list = is_list
@@ -72,7 +72,9 @@ def _flag(column: str, sql: str) -> Fragment:
 
 
 _ERRNO_SIZE: Final = max(errno.errorcode) + 1
-_ERRNO: Final = "[" + ", ".join(f"'{errno.errorcode[n]}'" if n in errno.errorcode else "NULL" for n in range(1, _ERRNO_SIZE)) + "]"
+_ERRNO: Final = (
+    "[" + ", ".join(f"'{errno.errorcode[n]}'" if n in errno.errorcode else "NULL" for n in range(1, _ERRNO_SIZE)) + "]"
+)
 _RESULT: Final = f"(CASE WHEN ret IS NULL THEN NULL WHEN ret >= 0 THEN 'SUCCESS' ELSE coalesce(({_ERRNO})[-ret], (-ret)::VARCHAR) END)"
 
 _DIRECTORY: Final = (
@@ -89,7 +91,9 @@ _EXE_FLAGS: Final = (
 
 
 def _capabilities(column: str) -> Fragment:
-    names = ", ".join(f"CASE WHEN ({column} >> {bit}) & 1 = 1 THEN 'CAP_{name}' END" for bit, name in enumerate(CAPABILITIES))
+    names = ", ".join(
+        f"CASE WHEN ({column} >> {bit}) & 1 = 1 THEN 'CAP_{name}' END" for bit, name in enumerate(CAPABILITIES)
+    )
     return _process(f"coalesce(concat_ws(' ', {names}), '')", column)
 
 
@@ -99,12 +103,20 @@ def _kinds(**by_kind: str) -> Fragment:
 
 
 def _plain(sql: str) -> list[str]:
-    return [part for part in sql.replace("coalesce(", "").replace(")", "").replace(" ", "").split(",") if part in COLUMNS]
+    return [
+        part for part in sql.replace("coalesce(", "").replace(")", "").replace(" ", "").split(",") if part in COLUMNS
+    ]
 
 
 def _local(client: str, server: str, *, local: bool) -> Fragment:
     first, second = (server, client) if local else (client, server)
-    return _made(f"(CASE WHEN fd_num IS NULL THEN NULL WHEN coalesce(fd_is_server, FALSE) THEN {first} ELSE {second} END)", "fd_num", "fd_is_server", client, server)
+    return _made(
+        f"(CASE WHEN fd_num IS NULL THEN NULL WHEN coalesce(fd_is_server, FALSE) THEN {first} ELSE {second} END)",
+        "fd_num",
+        "fd_is_server",
+        client,
+        server,
+    )
 
 
 def _either(first: str, second: str) -> Fragment:
@@ -132,21 +144,32 @@ def _argument(ref: Ref) -> Fragment | None:
         cases = " ".join(f"WHEN '{kind}' THEN {column}" for kind, column in pairs)
         unknown = Fragment("(kind = 'exec' AND proc_unknown)", (), frozenset({"kind", "proc_unknown"}))
         columns = frozenset({"kind", "flags", "proc_id", "proc_exe_writable", "proc_exe_upper", "proc_exe_memfd"})
-        return Fragment(f"(CASE kind WHEN 'exec' THEN CASE WHEN proc_id IS NOT NULL THEN {_EXE_FLAGS} END {cases} END)", (), columns, unknown=unknown)
+        return Fragment(
+            f"(CASE kind WHEN 'exec' THEN CASE WHEN proc_id IS NOT NULL THEN {_EXE_FLAGS} END {cases} END)",
+            (),
+            columns,
+            unknown=unknown,
+        )
     if not pairs or len(pairs) != len(ARGUMENTS.get(name, {})):
         return None
     cases = " ".join(f"WHEN '{kind}' THEN {column}::VARCHAR" for kind, column in pairs)
     columns = frozenset({"kind", *(column for _, column in pairs)})
     of_process = [f"'{kind}'" for kind, column in pairs if column.startswith("proc_")]
-    unknown = Fragment(f"(proc_unknown AND kind IN ({', '.join(of_process)}))", (), frozenset({"kind", "proc_unknown"})) if of_process else None
-    return Fragment(f"(CASE kind {cases} END)", (), columns, unknown=unknown)
+    held: Fragment | None = (
+        Fragment(f"(proc_unknown AND kind IN ({', '.join(of_process)}))", (), frozenset({"kind", "proc_unknown"}))
+        if of_process
+        else None
+    )
+    return Fragment(f"(CASE kind {cases} END)", (), columns, unknown=held)
 
 
 def _ancestor(column: str, own: Callable[[], Fragment]) -> Callable[[Ref], Fragment]:
     def fragment(ref: Ref) -> Fragment:
         flag = frozenset({"lineage_unknown"})
         if ref.argument is None:
-            return Fragment(column, (), frozenset({column}), unknown=Fragment("lineage_unknown", (), flag), is_list=True)
+            return Fragment(
+                column, (), frozenset({column}), unknown=Fragment("lineage_unknown", (), flag), is_list=True
+            )
         level = int(ref.argument)
         if level == 0:
             return own()
@@ -171,7 +194,12 @@ def _environment(ref: Ref) -> Fragment:
 
 
 def _label(ref: Ref) -> Fragment:
-    return _made("k8s_label_values[list_position(k8s_label_keys, ?)]", "k8s_label_keys", "k8s_label_values", parameters=(ref.argument,))
+    return _made(
+        "k8s_label_values[list_position(k8s_label_keys, ?)]",
+        "k8s_label_keys",
+        "k8s_label_values",
+        parameters=(ref.argument,),
+    )
 
 
 _MOUNT_VALUES: Final = {
@@ -200,7 +228,10 @@ def _mount(ref: Ref) -> Fragment | None:
             sql = f"(CASE {sql} WHEN TRUE THEN 'true' WHEN FALSE THEN 'false' END)"
         return _made(sql, column, key, parameters=parameters)
     parts = " || ':' || ".join(
-        f"{column}[{place}]" if not column.endswith("writable") else f"CASE WHEN {column}[{place}] THEN 'true' ELSE 'false' END" for column in _MOUNT_VALUES.values()
+        f"{column}[{place}]"
+        if not column.endswith("writable")
+        else f"CASE WHEN {column}[{place}] THEN 'true' ELSE 'false' END"
+        for column in _MOUNT_VALUES.values()
     )
     sql = f"(CASE WHEN container_full_id IS NOT NULL THEN coalesce({parts}, 'none') END)"
     return _made(sql, "container_full_id", *_MOUNT_VALUES.values(), parameters=parameters * 5)
@@ -212,9 +243,23 @@ def _told(column: str) -> Fragment:
 
 def _container_name() -> Fragment:
     columns = frozenset({"proc_container_id", "container_name"})
-    unknown = Fragment("(container_unknown AND coalesce(proc_container_id, '') <> 'host')", (), frozenset({"container_unknown", "proc_container_id"}))
-    return Fragment("(CASE WHEN proc_container_id = 'host' THEN 'host' ELSE nullif(container_name, '') END)", (), columns, unknown=unknown)
+    unknown = Fragment(
+        "(container_unknown AND coalesce(proc_container_id, '') <> 'host')",
+        (),
+        frozenset({"container_unknown", "proc_container_id"}),
+    )
+    return Fragment(
+        "(CASE WHEN proc_container_id = 'host' THEN 'host' ELSE nullif(container_name, '') END)",
+        (),
+        columns,
+        unknown=unknown,
+    )
 
+
+_PATHS: Final[dict[str, Fragment]] = {
+    "fs.path.source": _kinds(rename="oldpath", link="coalesce(oldpath, target)"),
+    "fs.path.target": _kinds(rename="newpath", link="coalesce(newpath, linkpath)"),
+}
 
 _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "evt.arg": _argument,
@@ -235,16 +280,24 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "evt.is_io": lambda _: _made("(kind = 'send')", "kind"),
     "evt.is_io_read": lambda _: _made("(type IN ('recvfrom', 'recvmsg'))", "type"),
     "evt.is_io_write": lambda _: _made("(type IN ('sendto', 'sendmsg'))", "type"),
-    "evt.io_dir": lambda _: _made("(CASE WHEN type IN ('recvfrom', 'recvmsg') THEN 'r' WHEN type IN ('sendto', 'sendmsg') THEN 'w' END)", "type"),
+    "evt.io_dir": lambda _: _made(
+        "(CASE WHEN type IN ('recvfrom', 'recvmsg') THEN 'r' WHEN type IN ('sendto', 'sendmsg') THEN 'w' END)", "type"
+    ),
     "evt.is_open_read": lambda _: _made("(kind = 'open' AND coalesce(is_read, FALSE))", "kind", "is_read"),
     "evt.is_open_write": lambda _: _made("(kind = 'open' AND coalesce(is_write, FALSE))", "kind", "is_write"),
     "evt.is_open_exec": lambda _: _made("(kind = 'open' AND coalesce(is_exec, FALSE))", "kind", "is_exec"),
-    "evt.is_open_create": lambda _: _made("(kind = 'open' AND (type = 'creat' OR coalesce(contains(flags, 'O_CREAT'), FALSE)))", "kind", "type", "flags"),
+    "evt.is_open_create": lambda _: _made(
+        "(kind = 'open' AND (type = 'creat' OR coalesce(contains(flags, 'O_CREAT'), FALSE)))", "kind", "type", "flags"
+    ),
     "evt.abspath": lambda ref: (
-        _kinds(unlink="name", mkdir="path", chmod="filename", mount="dir") if ref.argument is None else _PATHS["fs.path.source" if ref.argument == "src" else "fs.path.target"]
+        _kinds(unlink="name", mkdir="path", chmod="filename", mount="dir")
+        if ref.argument is None
+        else _PATHS["fs.path.source" if ref.argument == "src" else "fs.path.target"]
     ),
     "fd.type": lambda _: _made(_FD_TYPE, "fd_type"),
-    "fd.typechar": lambda _: _made("(CASE WHEN fd_num IS NOT NULL THEN coalesce(fd_type, '?') END)", "fd_num", "fd_type"),
+    "fd.typechar": lambda _: _made(
+        "(CASE WHEN fd_num IS NOT NULL THEN coalesce(fd_type, '?') END)", "fd_num", "fd_type"
+    ),
     "fd.directory": lambda _: _made(_DIRECTORY, "fd_type", "fd_name"),
     "fd.filename": lambda _: _made(_FILENAME, "fd_type", "fd_name"),
     "fd.ip": lambda _: _either("fd_cip", "fd_sip"),
@@ -256,7 +309,9 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "fd.rnet": lambda _: _local("fd_cip", "fd_sip", local=False),
     "fd.lport": lambda _: _local("fd_cport", "fd_sport", local=True),
     "fd.rport": lambda _: _local("fd_cport", "fd_sport", local=False),
-    "fd.sockfamily": lambda _: _made("(CASE WHEN fd_type IN ('4', '6') THEN 'ip' WHEN fd_type = 'u' THEN 'unix' END)", "fd_type"),
+    "fd.sockfamily": lambda _: _made(
+        "(CASE WHEN fd_type IN ('4', '6') THEN 'ip' WHEN fd_type = 'u' THEN 'unix' END)", "fd_type"
+    ),
     "fd.is_server": lambda _: _descriptor("fd_is_server"),
     "fd.connected": lambda _: _descriptor("fd_connected"),
     "fd.name_changed": lambda _: _descriptor("fd_name_changed"),
@@ -271,7 +326,9 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "proc.cmdnargs": lambda _: _process("coalesce(len(proc_argv), 0)", "proc_argv"),
     "proc.cmdlenargs": lambda _: _process("coalesce(length(array_to_string(proc_argv, '')), 0)", "proc_argv"),
     "proc.exeline": lambda _: _process(
-        "coalesce(proc_exe, '') || CASE WHEN coalesce(len(proc_argv), 0) > 0 THEN ' ' || array_to_string(proc_argv, ' ') ELSE '' END", "proc_exe", "proc_argv"
+        "coalesce(proc_exe, '') || CASE WHEN coalesce(len(proc_argv), 0) > 0 THEN ' ' || array_to_string(proc_argv, ' ') ELSE '' END",
+        "proc_exe",
+        "proc_argv",
     ),
     "proc.tty": lambda _: _process("coalesce(proc_tty, 0)", "proc_tty"),
     "proc.name": lambda _: column_fragment("proc_name"),
@@ -306,7 +363,11 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
     "container.name": lambda _: _container_name(),
     "container.image": lambda _: _told("container_image"),
     "container.type": lambda _: _told("container_runtime"),
-    "container.duration": lambda _: _made("(CASE WHEN ts_ns > container_start_ns THEN ts_ns - container_start_ns WHEN container_start_ns IS NOT NULL THEN 0 END)", "ts_ns", "container_start_ns"),
+    "container.duration": lambda _: _made(
+        "(CASE WHEN ts_ns > container_start_ns THEN ts_ns - container_start_ns WHEN container_start_ns IS NOT NULL THEN 0 END)",
+        "ts_ns",
+        "container_start_ns",
+    ),
     "container.mount": _mount,
     "container.mount.source": _mount,
     "container.mount.dest": _mount,
@@ -329,13 +390,12 @@ _EXPRESSIONS: Final[dict[str, Callable[[Ref], Fragment | None]]] = {
 def _descriptor_of_process(sql: str) -> Fragment:
     flag = frozenset({"proc_unknown", "fd_num"})
     unknown = Fragment("(proc_unknown AND fd_num IS NOT NULL)", (), flag)
-    return Fragment(f"(proc_container_id || ':' || {sql})", (), frozenset({"proc_container_id", "fd_name", "fd_type"}), unknown=unknown)
-
-
-_PATHS: Final = {
-    "fs.path.source": _kinds(rename="oldpath", link="coalesce(oldpath, target)"),
-    "fs.path.target": _kinds(rename="newpath", link="coalesce(newpath, linkpath)"),
-}
+    return Fragment(
+        f"(proc_container_id || ':' || {sql})",
+        (),
+        frozenset({"proc_container_id", "fd_name", "fd_type"}),
+        unknown=unknown,
+    )
 
 
 def field_fragment(ref: Ref) -> Fragment | None:

@@ -7,6 +7,7 @@ not answer 0 to what it never kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from phalanx.errors import UsageError
@@ -15,7 +16,21 @@ from phalanx.language.condition import Condition
 from phalanx.language.event_types import KIND_OF
 from phalanx.language.fields import Ref
 from phalanx.language.patterns import glob_pattern, lower, prefix_pattern
-from phalanx.language.tree import All, Any_, Const, Exists, Expr, Literal, Node, Not, One, Test, Transform, Value, fields_of
+from phalanx.language.tree import (
+    All,
+    Any_,
+    Const,
+    Exists,
+    Expr,
+    Literal,
+    Node,
+    Not,
+    One,
+    Test,
+    Transform,
+    Value,
+    fields_of,
+)
 from phalanx.store.events.fieldsql import Fragment, column_fragment, field_fragment
 from phalanx.store.events.lowered import Lowered
 
@@ -31,7 +46,10 @@ class NotStoredError(UsageError):
     """A condition asks the past for something that is not kept; ``fields`` names it."""
 
     def __init__(self, fields: tuple[str, ...], why: str, hint: str | None = None) -> None:
-        super().__init__(f"{', '.join(fields)} {why}: it cannot be asked of the past", hint=hint or "leave it out, or watch for it from now on with a rule")
+        super().__init__(
+            f"{', '.join(fields)} {why}: it cannot be asked of the past",
+            hint=hint or "leave it out, or watch for it from now on with a rule",
+        )
         self.fields = fields
 
 
@@ -66,7 +84,11 @@ def lower_field(field: str) -> Lowered:
     columns = fragment.columns
     if fragment.either is not None:
         first, second = fragment.either
-        return Lowered(sql=f"concat_ws(',', {first.sql}, {second.sql})", parameters=first.parameters + second.parameters, columns=columns)
+        return Lowered(
+            sql=f"concat_ws(',', {first.sql}, {second.sql})",
+            parameters=first.parameters + second.parameters,
+            columns=columns,
+        )
     sql = f"array_to_string({fragment.sql}, ',')" if fragment.is_list else fragment.sql
     return Lowered(sql=sql, parameters=fragment.parameters, columns=columns)
 
@@ -100,14 +122,20 @@ def _node(node: Node) -> Fragment:
 
 
 def _join(made: list[Fragment], sql: str) -> Fragment:
-    return Fragment(sql, tuple(value for item in made for value in item.parameters), frozenset().union(*(item.columns for item in made)))
+    return Fragment(
+        sql,
+        tuple(value for item in made for value in item.parameters),
+        frozenset().union(*(item.columns for item in made)),
+    )
 
 
 def _one(made: list[Fragment]) -> Fragment:
     """Exactly one: two that hold make it false whatever else is UNKNOWN."""
     true = " + ".join(f"coalesce({item.sql}, FALSE)::INTEGER" for item in made)
     unknown = " OR ".join(f"({item.sql}) IS NULL" for item in made)
-    twice = _join([*made, *made, *made], f"(CASE WHEN {true} > 1 THEN FALSE WHEN {unknown} THEN NULL ELSE {true} = 1 END)")
+    twice = _join(
+        [*made, *made, *made], f"(CASE WHEN {true} > 1 THEN FALSE WHEN {unknown} THEN NULL ELSE {true} = 1 END)"
+    )
     return twice
 
 
@@ -134,7 +162,9 @@ def _any_element(held: str, value: Fragment) -> Fragment:
     test = Fragment(f"coalesce({held}, FALSE)", value.parameters, value.columns)
     if value.unknown is None:
         return test
-    return _join([test, value.unknown], f"(CASE WHEN {test.sql} THEN TRUE WHEN {value.unknown.sql} THEN NULL ELSE FALSE END)")
+    return _join(
+        [test, value.unknown], f"(CASE WHEN {test.sql} THEN TRUE WHEN {value.unknown.sql} THEN NULL ELSE FALSE END)"
+    )
 
 
 def _test(part: Test) -> Fragment:
@@ -146,7 +176,9 @@ def _test(part: Test) -> Fragment:
     if value.is_list:
         test = _compare(part, "x", ())
         held = f"len(list_filter({value.sql}, lambda x: coalesce({test.sql}, FALSE))) > 0"
-        return _any_element(held, Fragment(value.sql, value.parameters + test.parameters, value.columns, unknown=value.unknown))
+        return _any_element(
+            held, Fragment(value.sql, value.parameters + test.parameters, value.columns, unknown=value.unknown)
+        )
     test = _compare(part, value.sql, value.parameters)
     return _three(Fragment(test.sql, test.parameters, value.columns), value.unknown)
 
@@ -158,7 +190,9 @@ def _either(part: Test, ends: tuple[Fragment, Fragment]) -> Fragment:
     if part.operator == "!=":
         some = " OR ".join(f"{end.sql} IS NOT NULL" for end in ends)
         parameters += ends[0].parameters + ends[1].parameters
-        return Fragment(f"(coalesce({made[0].sql}, TRUE) AND coalesce({made[1].sql}, TRUE) AND ({some}))", parameters, columns)
+        return Fragment(
+            f"(coalesce({made[0].sql}, TRUE) AND coalesce({made[1].sql}, TRUE) AND ({some}))", parameters, columns
+        )
     return Fragment(f"(coalesce({made[0].sql}, FALSE) OR coalesce({made[1].sql}, FALSE))", parameters, columns)
 
 
@@ -192,11 +226,15 @@ def _either_unknown(sides: list[Fragment]) -> Fragment | None:
     if not flags:
         return None
     present = [
-        _join([side, side.unknown], f"({side.sql} IS NOT NULL OR {side.unknown.sql})") if side.unknown is not None
+        _join([side, side.unknown], f"({side.sql} IS NOT NULL OR {side.unknown.sql})")
+        if side.unknown is not None
         else Fragment(f"({side.sql} IS NOT NULL)", side.parameters, side.columns)
         for side in sides
     ]
-    return _join([*flags, *present], f"(({' OR '.join(flag.sql for flag in flags)}) AND {' AND '.join(item.sql for item in present)})")
+    return _join(
+        [*flags, *present],
+        f"(({' OR '.join(flag.sql for flag in flags)}) AND {' AND '.join(item.sql for item in present)})",
+    )
 
 
 def _ascii_lower(sql: str) -> str:
@@ -234,7 +272,9 @@ def _compare(part: Test, sql: str, parameters: tuple[Any, ...]) -> Fragment:
         return Fragment(f"({sql} {_COMPARE[operator]} {mark})", (*parameters, constant))
     if operator in ("in", "intersects"):
         made = [_constant(value) for value in values]
-        return Fragment(f"({sql} IN ({', '.join(mark for mark, _ in made)}))", (*parameters, *(constant for _, constant in made)))
+        return Fragment(
+            f"({sql} IN ({', '.join(mark for mark, _ in made)}))", (*parameters, *(constant for _, constant in made))
+        )
     texts = cast("tuple[str, ...]", values)
     if operator == "contains":
         return Fragment(f"contains({sql}, ?)", (*parameters, texts[0]))
@@ -252,7 +292,9 @@ def _compare(part: Test, sql: str, parameters: tuple[Any, ...]) -> Fragment:
     raise NotStoredError((part.text(),), f"uses {operator}", "bytes are not kept as they came")
 
 
-def _in_networks(sql: str, parameters: tuple[Any, ...], networks: tuple[tuple[int, int, int], ...], *, negate: bool) -> Fragment:
+def _in_networks(
+    sql: str, parameters: tuple[Any, ...], networks: tuple[tuple[int, int, int], ...], *, negate: bool
+) -> Fragment:
     tests: list[str] = []
     values: list[Any] = []
     from ipaddress import IPv4Address, IPv6Address
@@ -275,7 +317,9 @@ def _in_networks(sql: str, parameters: tuple[Any, ...], networks: tuple[tuple[in
             values += (*parameters, ".".join(str(IPv4Address(first)).split(".")[:octets]) + ".", *parameters)
             continue
         number = " + ".join(f"split_part({sql}, '.', {index + 1})::BIGINT * {256 ** (3 - index)}" for index in range(4))
-        tests.append(f"(CASE WHEN regexp_full_match({sql}, '[0-9]{{1,3}}([.][0-9]{{1,3}}){{3}}') THEN {number} BETWEEN ? AND ? ELSE FALSE END)")
+        tests.append(
+            f"(CASE WHEN regexp_full_match({sql}, '[0-9]{{1,3}}([.][0-9]{{1,3}}){{3}}') THEN {number} BETWEEN ? AND ? ELSE FALSE END)"
+        )
         values += (*parameters * 5, first, last)
     joined = f"({' OR '.join(tests)})"
     if negate:
@@ -295,7 +339,7 @@ def _expression(expr: Expr) -> Fragment:
 
 
 _MAPPED: Final = {"proc.args": "proc_argv", "proc.env": "proc_env"}
-_FUNCTIONS: Final = {
+_FUNCTIONS: Final[dict[str, Callable[[str], str]]] = {
     "tolower": lambda sql: f"translate({sql}, {_UPPER}, {_LOWER})",
     "toupper": lambda sql: f"translate({sql}, {_LOWER}, {_UPPER})",
     "basename": lambda sql: f"regexp_extract({sql}, '[^/]*$')",
@@ -309,7 +353,10 @@ def _transform(expr: Transform) -> Fragment:
         if not isinstance(listed, Ref) or listed.field.name not in _MAPPED:
             raise NotStoredError((expr.key,), "joins what is not stored as a list")
         column = column_fragment(_MAPPED[listed.field.name])
-        made = _join([column, separator], f"CASE WHEN {column.sql} IS NOT NULL THEN array_to_string({column.sql}, {separator.sql}) END")
+        made = _join(
+            [column, separator],
+            f"CASE WHEN {column.sql} IS NOT NULL THEN array_to_string({column.sql}, {separator.sql}) END",
+        )
         return Fragment(made.sql, made.parameters, made.columns, unknown=column.unknown)
     if expr.name == "concat":
         parts = [_expression(argument) for argument in expr.arguments]
@@ -324,5 +371,11 @@ def _transform(expr: Transform) -> Fragment:
     if inner.either is not None:
         raise NotStoredError((expr.key,), "has several values")
     if inner.is_list:
-        return Fragment(f"list_transform({inner.sql}, lambda y: {apply('y::VARCHAR')})", inner.parameters, inner.columns, unknown=inner.unknown, is_list=True)
+        return Fragment(
+            f"list_transform({inner.sql}, lambda y: {apply('y::VARCHAR')})",
+            inner.parameters,
+            inner.columns,
+            unknown=inner.unknown,
+            is_list=True,
+        )
     return Fragment(apply(f"({inner.sql})::VARCHAR"), inner.parameters, inner.columns, unknown=inner.unknown)
