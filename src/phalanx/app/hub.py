@@ -130,9 +130,11 @@ def _address_of(config: HubConfig) -> str:
 
 
 def _console_routes() -> Sequence[Any]:
-    from phalanx.console import routes
+    # not `phalanx.console.routes()`: the package of that name takes its place once it is imported
+    from phalanx.console.routes import pages
+    from phalanx.console.static_files import static_router
 
-    return routes()
+    return [pages(), static_router()]
 
 
 def _make_private(directory: Path) -> None:

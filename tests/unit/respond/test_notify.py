@@ -25,7 +25,8 @@ from phalanx.respond.notify.send import MASK, check_address, masked, send
 from phalanx.respond.notify.syslog import format_message, send_syslog
 
 RFC5424 = re.compile(
-    rb"<(\d{1,3})>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ([\x21-\x7e]{1,255}) phalanx - (\w+) (-|\[phalanx@32473(?: \w+=\"(?:[^\"\\\]]|\\[\"\\\]])*\")*\]) \xef\xbb\xbf(.*)",
+    rb"<(\d{1,3})>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ([\x21-\x7e]{1,255}) phalanx - (\w+) "
+    rb"(-|\[phalanx@32473(?: \w+=\"(?:[^\"\\\]]|\\[\"\\\]])*\")*\]) \xef\xbb\xbf(.*)",
     re.DOTALL,
 )
 
