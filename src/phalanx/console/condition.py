@@ -12,7 +12,27 @@ from phalanx.console.hostile import hostile
 __all__ = ["coloured", "joined", "quote"]
 
 _WORDS: Final = frozenset(
-    ["and", "or", "not", "in", "contains", "icontains", "bcontains", "startswith", "bstartswith", "endswith", "glob", "iglob", "regex", "intersects", "pmatch", "exists", "oneof", "anyof", "allof"]
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "contains",
+        "icontains",
+        "bcontains",
+        "startswith",
+        "bstartswith",
+        "endswith",
+        "glob",
+        "iglob",
+        "regex",
+        "intersects",
+        "pmatch",
+        "exists",
+        "oneof",
+        "anyof",
+        "allof",
+    ]
 )
 _TOKEN: Final = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<field>[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+(?:\[[^\]\s]{0,200}\])?)|(?P<word>[A-Za-z_][\w-]*)|(?P<op>[!=<>]=?|[()])|(?P<space>\s+)|(?P<rest>[^\s"'()!=<>]+|.)""",

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from phalanx.text.hostile import show, tags
 
-__all__ = ["LINE_LIMIT", "SHOW_ALL_LIMIT", "command", "controls", "hostile", "middle", "plain", "slots"]
+__all__ = ["LINE_LIMIT", "SHOW_ALL_LIMIT", "command", "controls", "hostile", "lines", "middle", "plain", "slots"]
 
 LINE_LIMIT: Final = 2_048
 """Characters of an observed string in a list."""
@@ -43,6 +43,13 @@ def command(text: object, limit: int = LINE_LIMIT) -> Markup:
 def plain(text: object, limit: int = 512) -> str:
     """``text`` for an attribute or a title: unsafe characters as ``<ESC>``; the template escapes it."""
     return show(str(text), limit)
+
+
+def lines(text: object, limit: int = LINE_LIMIT) -> Markup:
+    """Text of several lines, each as :func:`hostile` draws it; only the line feeds between them are obeyed."""
+    whole = str(text)
+    shown = Markup("\n").join(hostile(line, limit) for line in whole[:limit].split("\n"))
+    return shown if len(whole) <= limit else shown + Markup('<span class="q">… (+{})</span>').format(len(whole) - limit)
 
 
 def middle(text: object, limit: int = 48) -> str:

@@ -8,7 +8,7 @@ from phalanx.console.hostile import hostile, middle
 from phalanx.console.tree import acting_process
 from phalanx.console.words import Words
 from phalanx.model.event import Exec
-from phalanx.model.evidence import RuleMatch, SeenEvent
+from phalanx.model.evidence import SeenEvent
 from phalanx.model.finding import Finding
 from phalanx.model.values import UNKNOWN
 
@@ -23,7 +23,7 @@ def host_of(finding: Finding) -> str:
     return ""
 
 
-def story(finding: Finding, words: Words) -> Markup:
+def story(finding: Finding, words: Words, title: str) -> Markup:
     """What happened: who did what, where, started by whom, and which rule said so. The finding's own story where facts are missing."""
     lineage = acting_process(finding)
     seen = next((e.event for e in finding.evidence if isinstance(e, SeenEvent)), None)
@@ -37,13 +37,12 @@ def story(finding: Finding, words: Words) -> Markup:
     else:
         name = process.container_id if container is None or container is UNKNOWN else (container.name or container.id)
         where = words("story.container", container=_bold(name), host=_bold(host))
-    rule = next((e.rule for e in finding.evidence if isinstance(e, RuleMatch)), finding.rule)
     parent = words("story.parent", parent=_bold(lineage[1].name)) if len(lineage) > 1 else Markup()
     facts = {
         "who": _bold(process.user) if process.user else words("story.somebody"),
         "where": where,
         "parent": parent,
-        "rule": words("story.fired", rule=_bold(rule)) if rule else Markup(),
+        "rule": words("story.fired", rule=_bold(title, 200)) if finding.rule else Markup(),
     }
     if isinstance(seen, Exec):
         return words("story.exec", what=_bold(process.cmdline, 160), **facts)

@@ -31,6 +31,7 @@ from phalanx.console.times import rfc3339
 from phalanx.console.words import LANGUAGES, Language, Words, words_of
 from phalanx.errors import AuthenticationError
 from phalanx.identity.actor import Actor
+from phalanx.model.event import Event, encode_event
 from phalanx.services.health import Freshness
 from phalanx.services.hub import Services
 from phalanx.version import VERSION
@@ -148,6 +149,10 @@ def _icon(name: str, css: str = "") -> Markup:
     )
 
 
+def _event_json(event: Event) -> str:
+    return encode_event(event).decode("utf-8")
+
+
 def _data(value: object) -> Markup:
     """JSON that is safe inside a ``<script type="application/json">``."""
     text = msgspec.json.encode(value).decode("utf-8")
@@ -180,6 +185,8 @@ def environment(language: Language) -> Environment:
     made.filters.update(
         hostile=hostile_text.hostile,
         command=hostile_text.command,
+        lines=hostile_text.lines,
+        eventjson=_event_json,
         plain=hostile_text.plain,
         middle=hostile_text.middle,
         controls=hostile_text.controls,

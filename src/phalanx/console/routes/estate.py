@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from phalanx.api.access import PageSession, requires
 from phalanx.console.condition import quote
+from phalanx.console.content import titles
 from phalanx.console.hostile import hostile, middle
 from phalanx.console.tree import connectors
 from phalanx.console.view import AnyRequest, View, make_view, page
@@ -77,11 +78,13 @@ async def asset(
     view = await make_view(request, services, session)
     key = key.removeprefix("/")
     words = view.words
+    where: str | None
     lineage: tuple[Any, ...] = ()
     mounts: tuple[Any, ...] = ()
     if kind == "host":
         host = await services.estate.host(actor, key)
-        name, where = host.name, f"evt.hostname = {quote(host.name)}"
+        # no stored field names the host: with one agent the whole history is its own, with more it cannot be told apart here
+        name, where = host.name, "" if len(await services.estate.hosts(actor)) == 1 else None
         sentence = words("asset.sentence.host", n=host.processes, containers=words.num(host.containers))
         facts = _host_facts(host, words)
     elif kind == "container":
@@ -97,7 +100,7 @@ async def asset(
     else:
         raise NotFoundError(f"the estate holds no {kind[:40]}")
     events = events_error = None
-    if actor.may(Permission.EVENTS_READ):
+    if where is not None and actor.may(Permission.EVENTS_READ):
         try:
             events = await services.events.search(
                 actor, where=where, since_ns=view.now_ns - _HOUR_NS, until_ns=view.now_ns, limit=30
@@ -120,6 +123,7 @@ async def asset(
         lineage=lineage,
         mounts=mounts,
         findings=found,
+        title=titles(services.rules.index, view.language),
         events=events,
         events_error=events_error,
     )

@@ -11,6 +11,7 @@ from msgspec import structs
 from phalanx.api.access import PageSession, requires
 from phalanx.console.charts import chart
 from phalanx.console.condition import coloured
+from phalanx.console.content import advice_of, titles
 from phalanx.console.routes.live import shell
 from phalanx.console.routes.session import FORM
 from phalanx.console.story import host_of, story
@@ -103,6 +104,7 @@ async def findings(request: AnyRequest, services: Services, session: PageSession
         "findings.html",
         active="findings",
         listed=listed,
+        title=titles(services.rules.index, view.language),
         facets=facets,
         chosen=chosen,
         preset=preset,
@@ -123,13 +125,14 @@ async def finding(
     """One finding; the tab is part of the address."""
     view = await make_view(request, services, session)
     if tab == "narrow":
-        return await _narrow(view, services, actor, finding_id)
+        return await _narrow(view, services, actor, finding_id, tuple(request.query_params.getall("field", [])))
     if tab not in _TABS:
         raise UsageError("a finding has no such tab", hint=f"one of {', '.join(_TABS)}")
     found = await services.findings.get(actor, finding_id)
     where, _, sort, _ = _filter(view, actor)
     near = await services.findings.neighbours(actor, finding_id, where, sort=sort)
     words = view.words
+    title = titles(services.rules.index, view.language)
     lineage = acting_process(found)
     span = (found.last_seen_ns - _AROUND_NS, found.last_seen_ns + _AROUND_NS)
     around: EventPage | None = None
@@ -153,6 +156,8 @@ async def finding(
         active="findings",
         f=found,
         near=near,
+        title=title,
+        advice=advice_of(services.rules.index, view.language, found.rule, found.advice),
         tab=tab,
         tabs=[
             ("tree", None),
@@ -160,7 +165,7 @@ async def finding(
             ("evidence", len(found.evidence)),
             ("history", len(found.history)),
         ],
-        story=story(found, words),
+        story=story(found, words, title(found.rule, found.title)),
         tree=process_tree(found, started, words, host_of(found)),
         around=around,
         around_where=around_where,
@@ -191,10 +196,11 @@ async def _children(services: Services, actor: Actor, pid: int, span: tuple[int,
     return found.rows
 
 
-async def _narrow(view: View, services: Services, actor: Actor, finding_id: str) -> Response[Any]:
+async def _narrow(
+    view: View, services: Services, actor: Actor, finding_id: str, fields: tuple[str, ...]
+) -> Response[Any]:
     actor.require(Permission.RULES_WRITE)
     found = await services.findings.get(actor, finding_id)
-    fields = tuple(view.query.get("field", "").split(",")) if view.query.get("field") else ()
     drafted = await services.rules.narrow(actor, finding_id, fields=fields)
     tested = drafted.draft.back_test
     return page(

@@ -12,6 +12,7 @@ from litestar.response import Stream
 from phalanx.api import sse
 from phalanx.api.access import PageSession, requires
 from phalanx.console.charts import chart
+from phalanx.console.content import titles
 from phalanx.console.streams import merged
 from phalanx.console.view import AnyRequest, make_view, page
 from phalanx.identity.actor import Actor
@@ -35,6 +36,7 @@ async def overview(request: AnyRequest, services: Services, session: PageSession
         agents=agents,
         chart=chart(seen.detections, view.words, view.zone),
         span="24h",
+        title=titles(services.rules.index, view.language),
     )
 
 

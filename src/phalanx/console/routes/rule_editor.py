@@ -50,7 +50,7 @@ async def edit(
     """The editor, starting from the rule in force."""
     view = await make_view(request, services, session)
     found = await services.rules.get(actor, rule_id)
-    return await _editor(view, services, actor, rule_id=rule_id, text=found.text, draft=None)
+    return await _editor(view, services, actor, rule_id=rule_id, text=_item(found.text), draft=None)
 
 
 @get("/rules/drafts", opt=requires(Permission.RULES_READ))
@@ -71,6 +71,11 @@ async def draft_page(
     view = await make_view(request, services, session)
     found = await services.rules.draft(actor, draft_id)
     return await _editor(view, services, actor, rule_id=found.rule, text=found.text, draft=found)
+
+
+def _item(text: str) -> str:
+    """A rule's text as an item of a file's list, which is what an editor edits."""
+    return text if text.lstrip().startswith("-") else f"- {text}"
 
 
 async def _editor(

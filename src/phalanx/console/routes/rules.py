@@ -11,6 +11,7 @@ from msgspec import Struct
 from phalanx.api.access import PageSession, requires
 from phalanx.console.charts import chart
 from phalanx.console.condition import coloured
+from phalanx.console.content import titles
 from phalanx.console.routes.live import shell
 from phalanx.console.routes.session import FORM
 from phalanx.console.view import AnyRequest, form_text, make_view, page, see_other
@@ -53,7 +54,17 @@ async def rules(request: AnyRequest, services: Services, session: PageSession, a
         tag=view.query.get("tag", ""),
         technique=view.query.get("technique", ""),
     )
-    return page(view, "rules.html", active="rules", page="list", rows=rows, techniques=(), drafts=(), **_counts(rows))
+    return page(
+        view,
+        "rules.html",
+        active="rules",
+        page="list",
+        rows=rows,
+        techniques=(),
+        drafts=(),
+        title=titles(services.rules.index, view.language),
+        **_counts(rows),
+    )
 
 
 def _counts(rows: tuple[RuleRow, ...]) -> dict[str, int]:

@@ -114,7 +114,7 @@ def _roles(data: dict[str, Any]) -> frozenset[Role]:
         raise UsageError("no such role") from error
 
 
-@post("/settings/users", opt=requires(Permission.USERS_MANAGE), status_code=303)
+@post("/settings/users/save", opt=requires(Permission.USERS_MANAGE), status_code=303)
 async def create_user(
     request: AnyRequest, services: Services, session: PageSession, actor: Actor, data: dict[str, Any] = FORM
 ) -> Response[Any]:
@@ -149,7 +149,7 @@ async def change_user(
     return see_other(view, "/settings/users", said="changed")
 
 
-@post("/settings/tokens", opt=requires(Permission.SELF_MANAGE), status_code=200)
+@post("/settings/tokens/save", opt=requires(Permission.SELF_MANAGE), status_code=200)
 async def create_token(
     request: AnyRequest, services: Services, session: PageSession, actor: Actor, data: dict[str, Any] = FORM
 ) -> Response[Any]:
@@ -184,7 +184,7 @@ def _whole(data: dict[str, Any], name: str, fallback: int) -> int:
     return int(text) if text.isdecimal() else fallback
 
 
-@post("/settings/notify", opt=requires(Permission.SETTINGS_WRITE), status_code=303)
+@post("/settings/notify/save", opt=requires(Permission.SETTINGS_WRITE), status_code=303)
 async def save_channel(
     request: AnyRequest, services: Services, session: PageSession, actor: Actor, data: dict[str, Any] = FORM
 ) -> Response[Any]:
