@@ -18,7 +18,7 @@ from oracle import Program, difference
 from phalanx_app import taint
 from phalanx_app.hooks import _FROM_CORE, hide
 from phalanx_app.rewrite.transform import TEMPORARY, rewrite
-from phalanx_app.taint.formats import Open, fmt
+from phalanx_app.taint.formats import fmt, unread
 
 FAILURES: list[str] = []
 
@@ -47,7 +47,7 @@ def use(module, failed) -> None:
         return module.fstr(format(shown, spec), fmt(value, conversion, spec))
 
     names = {f"__px_{one}__": getattr(module, one) for one in _FROM_CORE}
-    names |= {"__px_on__": module.ON, "__px_slice__": slice, "__px_fmt__": fmt, "__px_open__": Open, "__px_ofmt__": ofmt, "__px_hide__": hide}
+    names |= {"__px_on__": module.ON, "__px_slice__": slice, "__px_fmt__": fmt, "__px_open__": unread, "__px_ofmt__": ofmt, "__px_hide__": hide}
     for name, value in names.items():
         setattr(builtins, name, value)
 
@@ -74,6 +74,7 @@ def test_random_programs_equal_the_interpreter_and_the_character_model(core) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_million_operations(core) -> None:
     done, seed = 0, 0
     while done < 1_000_000:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import taint
 from .rewrite.transform import TEMPORARY
-from .taint.formats import Open, fmt
+from .taint.formats import fmt, unread
 
 
 def hide(names: Any) -> Any:
@@ -56,7 +56,7 @@ def names() -> dict[str, Any]:
     found["__px_on__"] = taint.ON
     found["__px_slice__"] = slice
     found["__px_fmt__"] = fmt
-    found["__px_open__"] = Open
+    found["__px_open__"] = unread
     found["__px_ofmt__"] = ofmt
     found["__px_hide__"] = hide
     found["__px_code__"] = code

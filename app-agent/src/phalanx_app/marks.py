@@ -46,6 +46,7 @@ LOG = BIT["log-injection"]
 MAIL = BIT["mail-injection"]
 REDOS = BIT["regex-denial-of-service"]
 PROMPT = BIT["prompt-injection"]
+NOSQL = BIT["nosql-injection"]
 TRUST = BIT["trust-boundary"]
 DESERIALIZE = BIT["unsafe-deserialization"]
 

@@ -13,20 +13,21 @@ Index = Mapping[str, dict[str, Any]]
 """Rule, by id and by name → its mapping as written."""
 
 
-def _said(index: Index, rule: str, name: str, language: Language) -> str:
-    own = index.get(rule, {}).get("phalanx")
+def _said(item: Mapping[str, Any], name: str, language: Language) -> str:
+    own = item.get("phalanx")
     texts = own.get(name) if isinstance(own, dict) else None
     text = texts.get(language) if isinstance(texts, dict) else None
     return text[:2_000] if isinstance(text, str) else ""
 
 
-def titles(index: Index, language: Language) -> Callable[[str, str], str]:
-    """A function ``(rule, title)``: the title in ``language`` when the rule that stated it has one, else ``title``."""
+def titles(index: Index, language: Language) -> Callable[[str], str]:
+    """A function from a title as it was stored, in English, to the title in ``language``; a text that no rule has stays as it is."""
+    if language == "en":
+        return str
+    known = {_said(item, "title", "en"): _said(item, "title", language) for item in index.values()}
 
-    def title(rule: str, fallback: str) -> str:
-        if language == "en" or not rule or fallback != _said(index, rule, "title", "en"):
-            return fallback  # English is what was stored; another text was written by a person or an older rule
-        return _said(index, rule, "title", language) or fallback
+    def title(stored: str) -> str:
+        return known.get(stored, "") or stored
 
     return title
 
@@ -35,4 +36,4 @@ def advice_of(index: Index, language: Language, rule: str, fallback: str) -> str
     """The rule's advice in ``language``, else ``fallback``."""
     if language == "en":
         return fallback
-    return _said(index, rule, "advice", language) or fallback
+    return _said(index.get(rule, {}), "advice", language) or fallback

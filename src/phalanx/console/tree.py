@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from phalanx.console.words import Words
-from phalanx.model.evidence import ProcessTree, RuleMatch, SeenEvent
+from phalanx.model.evidence import ProcessTree, SeenEvent
 from phalanx.model.finding import Finding
 from phalanx.model.process import MAX_ANCESTORS, Process
 from phalanx.model.values import UNKNOWN
@@ -94,13 +94,14 @@ def connectors(depths: Sequence[int]) -> list[tuple[str, ...]]:
     return result
 
 
-def process_tree(finding: Finding, children: Sequence[EventRow], words: Words, host: str, *, href: str = "") -> Tree:
+def process_tree(
+    finding: Finding, children: Sequence[EventRow], words: Words, host: str, *, title: str, href: str = ""
+) -> Tree:
     """The tree of ``finding``; ``children`` are starts of programs by the acting process, in any order."""
     lineage = acting_process(finding)
     if not lineage:
         return Tree(rows=(), count=0, cut=False)
     seen = next((e.event for e in finding.evidence if isinstance(e, SeenEvent)), None)
-    rule = next((e.rule for e in finding.evidence if isinstance(e, RuleMatch)), "")
     act_ns = seen.ts_ns if seen is not None else finding.last_seen_ns
     nodes: list[Node] = []
     place: str | None = None
@@ -128,7 +129,7 @@ def process_tree(finding: Finding, children: Sequence[EventRow], words: Words, h
                 ts_ns=act_ns if acted else None,
                 offset=_offset(0, words) if acted else "",
                 severity=finding.severity.value if acted else "",
-                detection=rule if acted else "",
+                detection=title if acted else "",
                 not_in_image=bool(process.exe_upper),
                 memfd=process.exe_memfd,
                 peer=_peer(seen) if acted else "",

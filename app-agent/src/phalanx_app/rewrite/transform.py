@@ -16,7 +16,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 8
+FORMAT = 9
 """Grows with every change of what is generated; part of the name of cached files."""
 
 METHODS = frozenset(
@@ -330,10 +330,13 @@ class Rewriter:
     def _augassign(self, node: Any) -> Any:
         name = self._OPERATORS.get(type(node.op))
         node.target = self._visit(node.target) if type(node.target) is not ast.Name else node.target
-        if name is None or self._is_number(node.value) or type(node.target) is not ast.Name:
-            if name is not None and type(node.target) is ast.Attribute and not self._is_number(node.value):
-                return self._aug_attribute(node, name)
-            if name is not None and type(node.target) is ast.Subscript and not self._is_number(node.value) and type(node.target.slice) is not ast.Slice:
+        if name is None or (name == "add" and self._is_number(node.value)):
+            node.value = self._visit(node.value)
+            return node
+        if type(node.target) is ast.Attribute:
+            return self._aug_attribute(node, name)
+        if type(node.target) is ast.Subscript:
+            if type(node.target.slice) is not ast.Slice:
                 return self._aug_item(node, name)
             node.value = self._visit(node.value)
             return node

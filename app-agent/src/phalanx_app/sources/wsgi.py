@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .. import runtime
-from ..request import Request
+from ..request import Request, enter, leave
 from ..sinks import response
 from ..verify import offered
 
@@ -121,15 +121,16 @@ def call(application: Callable[..., Iterable[bytes]], environ: dict[str, Any], s
         finally:
             agent.end(request, token)
         return answer
-    # The context is left with the call; the body is produced later, with the request's table entered around each step.
-    return Answer(agent, request, token, answer)
+    # The call is over, and whoever made it goes on in this context; the body is produced later, each step inside the request again.
+    leave(token)
+    return Answer(agent, request, answer)
 
 
 class Answer:
-    """The iterable answer of an application; the request ends when it is closed."""
+    """The iterable answer of an application; the request ends when it is exhausted, closed, or forgotten."""
 
-    def __init__(self, agent: runtime.Runtime, request: Request, token: Any, answer: Iterable[bytes]) -> None:
-        self._agent, self._request, self._answer, self._token = agent, request, answer, token
+    def __init__(self, agent: runtime.Runtime, request: Request, answer: Iterable[bytes]) -> None:
+        self._agent, self._request, self._answer = agent, request, answer
         self._iterator: Iterator[bytes] | None = None
         self._seen = 0
         self._done = False
@@ -138,34 +139,43 @@ class Answer:
         return getattr(self._answer, name)
 
     def __iter__(self) -> Answer:
-        self._iterator = iter(self._answer)
         return self
 
     def __next__(self) -> bytes:
-        if self._iterator is None:
-            self._iterator = iter(self._answer)
+        token = enter(self._request)
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._answer)
             chunk = next(self._iterator)
+            if self._seen < 64:
+                self._seen += 1
+                try:
+                    with runtime.Busy(self._request):
+                        response.chunks(self._request, [chunk])
+                except Exception:  # noqa: BLE001
+                    runtime.failed("wsgi")
         except BaseException:
             self._finish()
             raise
-        if self._seen < 64:
-            self._seen += 1
-            try:
-                with runtime.Busy(self._request):
-                    response.chunks(self._request, [chunk])
-            except Exception:  # noqa: BLE001
-                runtime.failed("wsgi")
+        finally:
+            leave(token)
         return chunk
 
     def _finish(self) -> None:
         if not self._done:
             self._done = True
-            self._agent.end(self._request, self._token)
+            self._agent.end(self._request, None)
 
     def close(self) -> None:
-        """End the request, then close the application's answer."""
+        """Close the application's answer inside the request, then end it."""
+        token = enter(self._request)
+        try:
+            close = getattr(self._answer, "close", None)
+            if close is not None:
+                close()
+        finally:
+            leave(token)
+            self._finish()
+
+    def __del__(self) -> None:
         self._finish()
-        close = getattr(self._answer, "close", None)
-        if close is not None:
-            close()

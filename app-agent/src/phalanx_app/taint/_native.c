@@ -31,6 +31,8 @@ typedef struct {
     int alive;
 } Table;
 
+#define SOURCE_COPY 65536
+
 static PyObject *g_on, *g_current, *g_slow, *g_on_error, *g_prefix;
 static PyTypeObject *g_match, *g_formatted;
 static Py_ssize_t g_live;
@@ -391,10 +393,14 @@ static PyObject *Table_source(Table *self, PyObject *const *args, Py_ssize_t n) 
     if (length < 0 && (length = PyObject_Size(args[0])) < 0) return NULL;
     long source = PyLong_AsLong(args[1]);
     if (source == -1 && PyErr_Occurred()) return NULL;
+    /* What comes in may be shared with anything (a constant, a server's cache), so short values get an identity of their own. */
+    PyObject *value = length <= SOURCE_COPY ? fresh_copy(args[0]) : Py_NewRef(args[0]);
+    if (!value) return NULL;
     Build b;
     build_start(&b);
-    PyObject *out = build_add(&b, 0, length, (int32_t)source, 0) < 0 ? NULL : put(self, args[0], &b, args[2], NULL, 0, (int32_t)source);
+    PyObject *out = build_add(&b, 0, length, (int32_t)source, 0) < 0 ? NULL : put(self, value, &b, args[2], NULL, 0, (int32_t)source);
     build_end(&b);
+    Py_DECREF(value);
     return out;
 }
 

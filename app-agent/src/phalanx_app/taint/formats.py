@@ -13,18 +13,11 @@ from typing import Any
 
 from .ranges import Range, clip, mapped, moved, whole
 
+UNREAD = "?"
+_NOTHING = object()
 _EXACT = (str, int, float, bool, complex, type(None))
 _SPEC = re.compile(r"(?:(.)?([<>=^]))?[-+ ]?z?#?(0)?(\d+)?[,_]?(?:\.(\d+))?s?\Z", re.DOTALL)
 _PERCENT = re.compile(r"%(?:\(([^()]*)\))?([-#0 +]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([a-zA-Z%])")
-
-
-class Open:
-    """Stands for a formatted value whose text the agent must not ask for again."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
 
 
 class Piece:
@@ -55,6 +48,11 @@ def fmt(value: Any, conversion: str | None, spec: str) -> Any:
     return Formatted(value, conversion, spec)
 
 
+def unread(value: Any) -> Any:
+    """What rewritten code passes for a field whose specification is computed: its text is not asked for again."""
+    return Formatted(value, UNREAD, "")
+
+
 class Formatted:
     """A value with its conversion and format specification."""
 
@@ -68,8 +66,8 @@ def spec_piece(value: Any, conversion: str | None = None, spec: str = "") -> Pie
     """The piece that ``format(value, spec)`` gave."""
     if type(value) is Formatted:
         value, conversion, spec = value.value, value.conversion, value.spec
-    if type(value) is Open:
-        return Piece(value=value.value)
+    if conversion == UNREAD:
+        return Piece(value=value)
     if conversion == "s" and type(value) is not str:
         return Piece(str(value), value) if type(value) in _EXACT else Piece(value=value)
     if conversion in ("r", "a"):
@@ -230,7 +228,7 @@ def percent_pieces(template: Any, right: Any, ranges: Sequence[Range]) -> list[P
         if key is not None:
             value = _key(right, key, binary)
         else:
-            value = next(values, Open(None))
+            value = next(values, _NOTHING)
         out.append(_percent_piece(value, flags, width, precision, kind, binary))
     if at < len(text):
         out.append(Piece(_as(text[at:], binary), None, clip(ranges, at, len(text))))
@@ -243,12 +241,12 @@ def _as(text: str, binary: bool) -> Any:
 
 def _key(right: Any, key: str, binary: bool) -> Any:
     if type(right) is not dict:
-        return Open(None)
-    return right.get(key.encode("latin-1") if binary else key, Open(None))
+        return _NOTHING
+    return right.get(key.encode("latin-1") if binary else key, _NOTHING)
 
 
 def _percent_piece(value: Any, flags: str, width: str | None, precision: str | None, kind: str, binary: bool) -> Piece:
-    if type(value) is Open:
+    if value is _NOTHING:
         return Piece()
     plain = str if not binary else bytes
     if kind in "sb" and isinstance(value, plain) and (type(value) is plain or not binary and type(value).__str__ is str.__str__):

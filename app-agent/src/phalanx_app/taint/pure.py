@@ -121,6 +121,9 @@ class Table:
 
     def source(self, value: Any, source: int, op: str) -> Any:
         """Taint all of `value` as coming from `source`; returns the object that carries the taint."""
+        # What comes in may be shared with anything (a constant, a server's cache), so short values get an identity of their own.
+        if len(value) <= 65_536:
+            value = copy(value)
         return self.put(value, ((0, len(value), source, 0),), op, (), source)
 
     def put(self, value: Any, ranges: Sequence[Range], op: str, parents: tuple[Any, ...] = (), source: int = -1) -> Any:

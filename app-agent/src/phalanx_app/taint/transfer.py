@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..marks import NOSQL
 from .formats import Piece, brace_pieces, percent_pieces, spec_piece
-from .pure import any_tainted
+
+from .pure import any_tainted, copy
 from .ranges import Range, clip, mapped, moved, normal, whole
 
 TEXT = (str, bytes, bytearray)
@@ -546,7 +548,12 @@ def _str(table: Any, result: Any, value: Any = "", *more: Any) -> Any:
     if ranges is None:
         return _contained(table, result, value, "str")
     if isinstance(value, str) and len(value) == len(result):
-        return table.put(result, ranges, "str", (value,))
+        if result is not value:
+            return table.put(result, ranges, "str", (value,))
+        # Text stays text, but whoever asked for `str` knows now that it is no operator object; only this copy knows it.
+        made = table.put(copy(value), ranges, "str", (value,))
+        table.validate(table.step(made), NOSQL)
+        return made
     if more and isinstance(value, (bytes, bytearray)):
         return decoded(table, result, value, more[0], more[1] if len(more) > 1 else "strict")
     return table.put(result, whole(ranges, len(result)), "str", (value,))

@@ -24,7 +24,7 @@ from phalanx.model.evidence import RuleMatch
 from phalanx.model.finding import TRANSITIONS, FindingKind, Proof, State
 from phalanx.model.severity import Severity
 from phalanx.services.events import EventPage
-from phalanx.services.findings import FindingChange, FindingFilter
+from phalanx.services.findings import FindingChange, FindingFacet, FindingFilter
 from phalanx.services.hub import Services
 
 __all__ = ["HANDLERS"]
@@ -74,6 +74,14 @@ def _filter(view: View, actor: Actor) -> tuple[FindingFilter, str, str, bool]:
     return made, preset, sort, quiet
 
 
+def _ordered(facet: FindingFacet) -> FindingFacet:
+    """Severities worst first; the others as they come, commonest first."""
+    if facet.field != "severity":
+        return facet
+    values = sorted(facet.values, key=lambda pair: -Severity(pair[0]).rank)
+    return structs.replace(facet, values=tuple(values))
+
+
 def _word(kind: Any, text: str) -> Any:
     try:
         return kind(text)
@@ -105,7 +113,7 @@ async def findings(request: AnyRequest, services: Services, session: PageSession
         active="findings",
         listed=listed,
         title=titles(services.rules.index, view.language),
-        facets=facets,
+        facets=tuple(_ordered(facet) for facet in facets),
         chosen=chosen,
         preset=preset,
         sort=sort,
@@ -165,8 +173,8 @@ async def finding(
             ("evidence", len(found.evidence)),
             ("history", len(found.history)),
         ],
-        story=story(found, words, title(found.rule, found.title)),
-        tree=process_tree(found, started, words, host_of(found)),
+        story=story(found, words, title(found.title)),
+        tree=process_tree(found, started, words, host_of(found), title=title(found.title)),
         around=around,
         around_where=around_where,
         around_span=span,

@@ -66,7 +66,9 @@ class Container:
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def python(self, code: str, *arguments: str, terminal: bool = False) -> int:
@@ -120,7 +122,9 @@ class Container:
                 self._binds.append(str(entry))
         for name in ("app", "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "var/run", "var/log"):
             (self.image / name).mkdir(parents=True)
-        (self.image / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n")
+        (self.image / "etc" / "passwd").write_text(
+            "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
+        )
         (self.image / "etc" / "group").write_text("root:x:0:\n")
         (self.image / "etc" / "hostname").write_text("simulation\n")
         tool = self.image / "app" / "tool"
@@ -143,12 +147,23 @@ class Container:
         """The OCI runtime configuration (specification 1.0.2)."""
         mounts: list[dict[str, Any]] = [
             {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
-            {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666", "mode=0620"]},
+            {
+                "destination": "/dev",
+                "type": "tmpfs",
+                "source": "tmpfs",
+                "options": ["nosuid", "mode=755", "size=65536k"],
+            },
+            {
+                "destination": "/dev/pts",
+                "type": "devpts",
+                "source": "devpts",
+                "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
+            },
             {"destination": "/sys", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755", "size=1024k"]},
         ]
         mounts += [
-            {"destination": bind, "type": "bind", "source": bind, "options": ["rbind", "ro", "rprivate"]} for bind in self._binds
+            {"destination": bind, "type": "bind", "source": bind, "options": ["rbind", "ro", "rprivate"]}
+            for bind in self._binds
         ]
         return {
             "ociVersion": "1.0.2",
@@ -164,7 +179,7 @@ class Container:
                     "TERM=dumb",
                 ],
                 "cwd": self.cwd,
-                "capabilities": {kind: self.capabilities for kind in ("bounding", "effective", "permitted")},
+                "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), self.capabilities),
                 "noNewPrivileges": False,
             },
             "root": {"path": "rootfs", "readonly": False},

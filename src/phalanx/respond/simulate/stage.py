@@ -34,7 +34,7 @@ METADATA: Final = "169.254.169.254"
 """Where clouds serve instance metadata; on the stage it is the loopback device."""
 
 _SCRATCH_PLACES: Final = ("/mnt", "/media", "/srv")
-_FRESH: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 — these are mounted anew, not used
+_FRESH: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 _ACT_SECONDS: Final = 20
 
 
@@ -82,7 +82,12 @@ class Stage:
         return path
 
     def run(
-        self, *command: str, executable: str | None = None, check: bool = False, environment: Mapping[str, str] | None = None, text: str = ""
+        self,
+        *command: str,
+        executable: str | None = None,
+        check: bool = False,
+        environment: Mapping[str, str] | None = None,
+        text: str = "",
     ) -> int:
         """Run a program to its end without a terminal; its exit code. ``executable`` is the file when argv[0] says otherwise."""
         done = subprocess.run(
@@ -145,7 +150,12 @@ def python_program() -> str:
 
 def plain_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """A small environment, so that an act does not depend on the caller's."""
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", **(more or {})}
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        **(more or {}),
+    }
 
 
 def on_stage(act: Callable[[Stage], None]) -> int:

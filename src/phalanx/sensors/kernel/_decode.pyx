@@ -205,6 +205,8 @@ cdef class Decoder(StateDecoder):
         self.arena_used = 0
         if rec.ts > self.newest:
             self.newest = rec.ts
+        if self.now > rec.ts and rec.cpu < 1024 and self.now - rec.ts > self.lag[rec.cpu]:
+            self.lag[rec.cpu] = self.now - rec.ts
         if rec.flags & (PH_F_CUT | PH_F_ARGS_CUT):
             self.cut += 1
         if rec.type == PH_CALL:
@@ -868,6 +870,16 @@ cdef class Decoder(StateDecoder):
     def set_offset(self, int64_t offset) -> None:
         """Nanoseconds from boot time to UTC."""
         self.offset = offset
+
+    def begin_drain(self, uint64_t now) -> None:
+        """Nanoseconds since boot, against which the age of the records that follow is told; 0 for none."""
+        self.now = now
+
+    def take_lag(self) -> dict[int, int]:
+        """By CPU, the age in nanoseconds of its oldest record when it was read, since the last call."""
+        out = {cpu: self.lag[cpu] for cpu in range(1024) if self.lag[cpu]}
+        memset(self.lag, 0, sizeof(self.lag))
+        return out
 
     @property
     def rows(self) -> int:

@@ -45,6 +45,8 @@ cdef class StateDecoder:
     cdef readonly uint64_t cut
     cdef readonly uint64_t adopted
     cdef readonly uint64_t newest
+    cdef uint64_t now
+    cdef uint64_t lag[1024]
     cdef cell* cells
     cdef int used
     cdef char* arena

@@ -85,7 +85,9 @@ class Statistics(Struct, frozen=True, kw_only=True):
     own_skipped: int
     """Bulk events of this product's own processes that no rule wanted; not recorded."""
     lag_ns: int
-    """From the newest event read to the present; what waits in the ring is older than that."""
+    """How long ago the newest event that was read happened, while more wait in the ring; 0 when none does."""
+    lag_ns_by_cpu: dict[str, int]
+    """Age of each CPU's oldest event when it was read, in the last second; some 10 ms is the pause between two looks."""
     ring_bytes: int
     ring_waiting_bytes: int
     processes: int
@@ -131,6 +133,7 @@ class KernelSensor:
         self._counters: list[tuple[int, ...]] = []
         self._counted_at = 0
         self._rate = 0.0
+        self._lag: dict[str, int] = {}
         self._seen = 0
         self._told: dict[str, int] = {}
         self._losses: list[Loss] = []
@@ -259,6 +262,7 @@ class KernelSensor:
         while True:
             with self._lock:
                 loaded, decoder = self._need()
+                decoder.begin_drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
                 if loaded.drain(decoder, self._batch_rows) or decoder.rows or time.monotonic() >= deadline:
                     harvest = self._harvest(loaded, decoder)
                     if (
@@ -330,6 +334,7 @@ class KernelSensor:
                 self._told[cause] = total
         self._rate = (decoder.seen - self._seen) * 1e9 / max(now - self._counted_at, 1)
         self._seen = decoder.seen
+        self._lag = {str(cpu): lag for cpu, lag in decoder.take_lag().items()}
         self._counters = counters
         self._counted_at = now
 
@@ -384,6 +389,7 @@ class KernelSensor:
                 adopted=decoder.adopted,
                 own_skipped=decoder.own_skipped,
                 lag_ns=max(0, now - decoder.newest) if loaded.waiting() else 0,
+                lag_ns_by_cpu=dict(self._lag),
                 ring_bytes=self._ring_bytes,
                 ring_waiting_bytes=loaded.waiting(),
                 processes=decoder.table.living,

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, create_engine, event, func, insert, select
+from sqlalchemy import URL, Connection, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from phalanx.errors import CorruptError, UnavailableError
+from phalanx.store.state import migrations
 from phalanx.store.state.tables import METADATA, SCHEMA_VERSION, meta
 
 __all__ = ["StateStore"]
@@ -38,8 +39,13 @@ class StateStore:
         """
         self.path = path
         self._write_lock = threading.Lock()
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise UnavailableError(
+                f"the state store {path} cannot be opened: {error.strerror}",
+                hint="does its directory exist, and does it belong to the hub's user?",
+            ) from error
         self._engine = create_engine(
             URL.create("sqlite", database=str(path)),
             connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000},
@@ -63,15 +69,29 @@ class StateStore:
 
     def _prepare(self) -> None:
         with self.write() as connection:
-            METADATA.create_all(connection)
-            version = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
-            if version is None:
+            fresh = not inspect(connection).has_table(meta.name)
+            if fresh:
+                METADATA.create_all(connection)
+                migrations.stamp(connection, SCHEMA_VERSION)
                 connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
-            elif int(version) != SCHEMA_VERSION:
-                raise UnavailableError(
-                    f"the state store has schema {version}, this phalanx knows {SCHEMA_VERSION}",
-                    hint="use the version that made it, or a newer one",
-                )
+            version = int(connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar() or 0)
+        if version > SCHEMA_VERSION:
+            raise UnavailableError(
+                f"the state store has schema {version}, this phalanx knows {SCHEMA_VERSION}",
+                hint="use the version that made it, or a newer one",
+            )
+        if version < SCHEMA_VERSION:
+            self._upgrade(version)
+
+    def _upgrade(self, version: int) -> None:
+        """From an older schema, with a copy of the file as it was beside it."""
+        copy = self.path.with_name(f"{self.path.name}.schema-{version}")
+        copy.unlink(missing_ok=True)
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", phalanx_begin="") as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
+        with self.write() as connection:
+            migrations.upgrade(connection, SCHEMA_VERSION)
+            connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(SCHEMA_VERSION)))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -148,4 +168,6 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("phalanx_begin", "BEGIN"))
+    begin = connection.get_execution_options().get("phalanx_begin", "BEGIN")
+    if begin:
+        connection.exec_driver_sql(begin)
