@@ -124,7 +124,7 @@ def test_what_a_full_ring_refuses_is_counted_by_cpu_told_as_an_event_and_never_a
 
 def test_a_flood_that_no_rule_wants_cannot_fill_the_history_nor_hide_what_a_rule_wants(rebuild, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    with KernelSensor(agent=AGENT, host="test") as sensor:
+    with KernelSensor(agent=AGENT, host="test", bulk_per_s=500) as sensor:
         sensor.set_filter(KernelFilter(types={"openat": TypeFilter(fd_names=(str(secret),))}))
         code = (
             f"import os\nfor n in range(60000): os.close(os.open('/dev/null', os.O_WRONLY))\nopen({str(secret)!r}, 'w')"

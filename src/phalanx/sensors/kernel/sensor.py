@@ -112,6 +112,7 @@ class KernelSensor:
         container: Callable[[str], Maybe[Container]] | None = None,
         batch_ns: int = BATCH_NS,
         batch_rows: int = BATCH_ROWS,
+        bulk_per_s: int = BULK_PER_S,
     ) -> None:
         self._agent = agent
         self._host = host
@@ -119,6 +120,7 @@ class KernelSensor:
         self._container = container
         self._batch_ns = batch_ns
         self._batch_rows = batch_rows
+        self._bulk_per_s = bulk_per_s
         self._names = Names()
         self._paths = CgroupPaths()
         self._lock = threading.Lock()
@@ -206,7 +208,7 @@ class KernelSensor:
                 f"the kernel sensor does not start: {error.strerror or error}", hint=doctor.hint()
             ) from error
         decoder.set_own([os.getpid()])
-        decoder.set_budget(BULK_PER_S)
+        decoder.set_budget(self._bulk_per_s)
         self._running = loaded, decoder
         self.set_filter(self._filter)
         self._counters = loaded.counters()
