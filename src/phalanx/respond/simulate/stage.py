@@ -67,6 +67,8 @@ class Stage:
                     (upper / parent).mkdir(mode=0o755)
             if isinstance(content, Path):
                 shutil.copy(content, target)
+            elif not content:
+                os.mknod(target, 0o600)  # no open: setting the stage must not look like the act
             else:
                 target.write_bytes(content)
                 target.chmod(0o600)

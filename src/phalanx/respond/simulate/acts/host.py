@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from phalanx.respond.simulate.acts.base import SPAWN, Act, copy_of, writes
+from phalanx.respond.simulate.acts.base import Act, copy_of, writes
 from phalanx.respond.simulate.stage import Stage, python_program
 
 __all__ = ["ACTS"]
@@ -60,6 +60,7 @@ os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 """
 _PACKET: Final = "import socket, sys\nsocket.socket(getattr(socket, sys.argv[1]), socket.SOCK_DGRAM).close()\n"
+_SEARCH: Final = "import subprocess\nsubprocess.run(['/usr/bin/find', '/tmp', '-perm', '-4000'], check=True)\n"
 _SUDOERS: Final = "/etc/sudoers.d/simulation"
 
 
@@ -84,7 +85,7 @@ def _log(stage: Stage, program: str | None = None) -> None:
 
 
 def _history(stage: Stage, program: str | None = None) -> None:
-    stage.veil("/root", {".bash_history": b"true\n"})
+    stage.veil("/root", {".bash_history": b""})
     _by(stage, _UNLINK, "/root/.bash_history", program=program)
 
 
@@ -93,9 +94,7 @@ def _search(stage: Stage) -> None:
 
 
 def _search_by_auditor(stage: Stage) -> None:
-    stage.python(
-        SPAWN, "/usr/bin/find", "/tmp", "-perm", "-4000", executable=stage.impostor("/usr/sbin/lynis", python_program())
-    )
+    stage.python(_SEARCH, executable=stage.impostor("/usr/sbin/lynis", python_program()))
 
 
 ACTS: Final = (
