@@ -13,7 +13,7 @@ cdef struct atom:
 
 cdef struct atoms:
     atom* all
-    uint32_t prefixes, names, suffixes, procs, paths, substrings
+    uint32_t prefixes, names, suffixes, inner, procs, paths, substrings
 
 cdef class Filter:
     cdef uint8_t[520] mode

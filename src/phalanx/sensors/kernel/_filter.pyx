@@ -46,33 +46,34 @@ cdef class Filter:
     """Modes and atoms by number of the event type; made anew for each rule set, never changed."""
 
     def __cinit__(self, dict types):
-        """``types``: number → None for everything, or the six lists of atoms as bytes."""
+        """``types``: number → None for everything, or the seven lists of atoms as bytes."""
         cdef int number
         cdef uint32_t total, k
         cdef atom* a
         memset(self.mode, 0, sizeof(self.mode))
         memset(self.lists, 0, sizeof(self.lists))
         self.kept = []
-        for number, six in types.items():
+        for number, lists in types.items():
             if not 0 <= number < TYPES:
                 raise ValueError(f"no such event type: {number}")
-            if six is None:
+            if lists is None:
                 self.mode[number] = EVERYTHING
                 continue
-            total = sum(len(some) for some in six)
+            total = sum(len(some) for some in lists)
             a = <atom*>calloc(total or 1, sizeof(atom))
             if a == NULL:
                 raise MemoryError
             self.mode[number] = ATOMS
             self.lists[number].all = a
-            self.lists[number].prefixes = len(six[0])
-            self.lists[number].names = len(six[1])
-            self.lists[number].suffixes = len(six[2])
-            self.lists[number].procs = len(six[3])
-            self.lists[number].paths = len(six[4])
-            self.lists[number].substrings = len(six[5])
+            self.lists[number].prefixes = len(lists[0])
+            self.lists[number].names = len(lists[1])
+            self.lists[number].suffixes = len(lists[2])
+            self.lists[number].inner = len(lists[3])
+            self.lists[number].procs = len(lists[4])
+            self.lists[number].paths = len(lists[5])
+            self.lists[number].substrings = len(lists[6])
             k = 0
-            for some in six:
+            for some in lists:
                 for raw in some:
                     self.kept.append(raw)
                     a[k].words = <const char*><bytes>raw
@@ -107,8 +108,12 @@ cdef class Filter:
                 if a[k].size <= fd_size and memcmp(a[k].words, fd + fd_size - a[k].size, a[k].size) == 0:
                     return 1
             a += some.suffixes
+            for k in range(some.inner):
+                if _inside(fd, fd_size, a[k].words, a[k].size, 0):
+                    return 1
+            a += some.inner
         else:
-            a += some.prefixes + some.names + some.suffixes
+            a += some.prefixes + some.names + some.suffixes + some.inner
         if s == NULL:
             return 1  # an unknown process can be any
         for k in range(some.procs):
@@ -132,7 +137,7 @@ cdef class Filter:
     cdef int contains(self, int type, const char* where, size_t size) noexcept nogil:
         """Does a text argument contain one of the substrings?"""
         cdef atoms* some = &self.lists[type]
-        cdef atom* a = some.all + some.prefixes + some.names + some.suffixes + some.procs + some.paths
+        cdef atom* a = some.all + some.prefixes + some.names + some.suffixes + some.inner + some.procs + some.paths
         cdef uint32_t k
         for k in range(some.substrings):
             if _inside(where, size, a[k].words, a[k].size, 0):

@@ -34,7 +34,7 @@ def _atoms(chosen: TypeFilter) -> tuple[list[bytes], ...] | None:
     return tuple(
         [text.encode("utf-8", "surrogatepass") for text in some]
         for some in (
-            *(chosen.fd_prefixes, chosen.fd_names, chosen.fd_suffixes),
+            *(chosen.fd_prefixes, chosen.fd_names, chosen.fd_suffixes, chosen.fd_substrings),
             *(chosen.proc_names, chosen.exe_paths, chosen.arg_substrings),
         )
     )
