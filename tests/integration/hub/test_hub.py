@@ -358,24 +358,22 @@ def test_a_damaged_state_store_is_told_and_an_empty_one_is_made(hub: Any, damage
 
 @pytest.mark.needs_root
 @needs_root
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_what_an_agent_will_never_be_believed_is_refused_for_good(hub: Any) -> None:
+    hub.start()
+    client = hub.local()
+    bodies = [
         b"",
         b"{}",
         b"[",
         b"\xff\xfe",
         b'{"report":"r","agent":"a","host":"h","boot":"b","sent_ns":"x"}',
         b"PHXCOL\x00\x01" + b"\xff" * 64,
-    ],
-)
-def test_what_an_agent_will_never_be_believed_is_refused_for_good(hub: Any, body: bytes) -> None:
-    hub.start()
-    client = hub.local()
-    for path in ("/agent/v1/reports", "/agent/v1/batches"):
-        answer = client.post(path, content=body)
-        assert 400 <= answer.status_code < 500, answer.text
-        assert answer.status_code not in (401, 403, 408, 429)
+    ]
+    for body in bodies:
+        for path in ("/agent/v1/reports", "/agent/v1/batches"):
+            answer = client.post(path, content=body)
+            assert 400 <= answer.status_code < 500, answer.text
+            assert answer.status_code not in (401, 403, 408, 429)
     assert client.get("/healthz").status_code == 200
     assert "Traceback" not in (hub.directory / "log").read_text()
 
