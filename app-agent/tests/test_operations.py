@@ -47,7 +47,7 @@ def use(module, failed) -> None:
         return module.fstr(format(shown, spec), fmt(value, conversion, spec))
 
     names = {f"__px_{one}__": getattr(module, one) for one in _FROM_CORE}
-    names |= {"__px_on__": module.ON, "__px_slice__": slice, "__px_fmt__": fmt, "__px_open__": unread, "__px_ofmt__": ofmt, "__px_hide__": hide}
+    names |= {"__px_slice__": slice, "__px_fmt__": fmt, "__px_open__": unread, "__px_ofmt__": ofmt, "__px_hide__": hide}
     for name, value in names.items():
         setattr(builtins, name, value)
 

@@ -53,7 +53,6 @@ _FROM_CORE = (
 def names() -> dict[str, Any]:
     """Every name that rewritten code may use."""
     found: dict[str, Any] = {f"__px_{one}__": getattr(taint.core, one) for one in _FROM_CORE}
-    found["__px_on__"] = taint.ON
     found["__px_slice__"] = slice
     found["__px_fmt__"] = fmt
     found["__px_open__"] = unread
@@ -64,6 +63,6 @@ def names() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Put the names into `builtins`. They stay for the life of the process, since rewritten code stays as well."""
+    """Put the names into `builtins`, beside the flag `__px_on__` that the taint core keeps there. They stay for the life of the process, since rewritten code stays as well."""
     for name, value in names().items():
         setattr(builtins, name, value)

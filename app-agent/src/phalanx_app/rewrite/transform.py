@@ -16,7 +16,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 9
+FORMAT = 10
 """Grows with every change of what is generated; part of the name of cached files."""
 
 METHODS = frozenset(
@@ -313,6 +313,8 @@ class Rewriter:
         both_constant = type(left) is ast.Constant and type(right) is ast.Constant
         if both_constant or (name == "add" and (self._is_number(left) or self._is_number(right))) or self._is_number(left) and self._is_number(right):
             return self._generic(node)
+        if name == "mod" and type(right) is ast.Tuple and self._binds and not any(type(one) is ast.Starred for one in right.elts):
+            return self._percent_tuple(node, left, right)
         if self._simple(left) and self._simple(right):
             return self._guarded(node, f"__px_{name}__", [left, right], node)
         if not self._binds:
@@ -324,6 +326,23 @@ class Rewriter:
         two, two_value = self._bound(slots[1], self._visit(right))
         native = self._at(ast.BinOp(left=one, op=node.op, right=two), node)
         made = self._looked_at(native, f"__px_{name}__", [one_value, two_value], node, result)
+        self._next = before
+        return made
+
+    def _percent_tuple(self, node: Any, left: Any, right: Any) -> Any:
+        """A literal tuple stays one, since the compiler turns ``"…" % (a, b)`` into the form of an f-string."""
+        if self._simple(left) and all(self._simple(one) for one in right.elts):
+            return self._guarded(node, "__px_mod__", [left, right], node)
+        before = self._next
+        slots = self._slots([left, *right.elts])
+        result = self._result_name()
+        one, one_value = self._bound(slots[0], self._visit(left))
+        members = [self._bound(slot, self._visit(member)) for slot, member in zip(slots[1:], right.elts, strict=True)]
+        native = self._at(
+            ast.BinOp(left=one, op=node.op, right=self._at(ast.Tuple(elts=[bound for bound, _ in members], ctx=_LOAD), right)), node
+        )
+        handed = self._at(ast.Tuple(elts=[named for _, named in members], ctx=_LOAD), right)
+        made = self._looked_at(native, "__px_mod__", [one_value, handed], node, result)
         self._next = before
         return made
 

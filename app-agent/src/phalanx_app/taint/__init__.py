@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import re
 from contextvars import ContextVar
@@ -46,7 +47,7 @@ def wire(module: ModuleType, on_error: Any) -> None:
 
     assert validators  # registers its transfers
     agent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    module.setup(CURRENT, SLOW, on_error, agent, re.Match, Formatted)
+    module.setup(CURRENT, SLOW, on_error, agent, re.Match, Formatted, vars(builtins))
 
 
 __all__ = ["CURRENT", "NATIVE", "ON", "Range", "Ranges", "Table", "core", "current", "wire"]

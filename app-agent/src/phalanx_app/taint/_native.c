@@ -33,11 +33,11 @@ typedef struct {
 
 #define SOURCE_COPY 65536
 
-static PyObject *g_on, *g_current, *g_slow, *g_on_error, *g_prefix;
+static PyObject *g_on, *g_builtins, *g_current, *g_slow, *g_on_error, *g_prefix;
 static PyTypeObject *g_match, *g_formatted;
 static Py_ssize_t g_live;
 static PyTypeObject TableType;
-static PyObject *s_value, *s_string, *s_join;
+static PyObject *s_value, *s_px_on, *s_join;
 
 /* ---- the hash ------------------------------------------------------------------------------------------------------------------ */
 
@@ -56,11 +56,17 @@ static inline Entry *find(Table *t, PyObject *o) {
     return NULL;
 }
 
+/* The flag that rewritten code reads is a plain bool in builtins: the cheapest thing that inline code can test. It changes when the first
+ * request begins to hold taint and when the last one ends; replacing the value of a known key leaves the interpreter's caches valid. */
 static void count_live(int by) {
     g_live += by;
-    if (g_live > 0) {
-        if (PyList_GET_SIZE(g_on) == 0 && PyList_Append(g_on, Py_True) < 0) PyErr_Clear();
-    } else if (PyList_SetSlice(g_on, 0, PyList_GET_SIZE(g_on), NULL) < 0) PyErr_Clear();
+    int on = g_live > 0;
+    if (on == (PyList_GET_SIZE(g_on) > 0)) return;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (on ? PyList_Append(g_on, Py_True) < 0 : PyList_SetSlice(g_on, 0, PyList_GET_SIZE(g_on), NULL) < 0) PyErr_Clear();
+    if (g_builtins && PyDict_SetItem(g_builtins, s_px_on, on ? Py_True : Py_False) < 0) PyErr_Clear();
+    PyErr_Restore(type, value, trace);
 }
 
 static int grow(Table *t) {
@@ -889,10 +895,13 @@ FAST(o_cmp) { (void)module; NEED(3, "ocmp(op, left, right)");
 
 static PyObject *m_setup(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *current, *slow, *on_error, *prefix, *match, *formatted;
-    if (!PyArg_ParseTuple(args, "OO!OUO!O!", &current, &PyDict_Type, &slow, &on_error, &prefix, &PyType_Type, &match, &PyType_Type, &formatted))
+    PyObject *current, *slow, *on_error, *prefix, *match, *formatted, *builtins;
+    if (!PyArg_ParseTuple(args, "OO!OUO!O!O!", &current, &PyDict_Type, &slow, &on_error, &prefix, &PyType_Type, &match, &PyType_Type, &formatted,
+                          &PyDict_Type, &builtins))
         return NULL;
     if (!PyContextVar_CheckExact(current)) { PyErr_SetString(PyExc_TypeError, "the first argument is a ContextVar"); return NULL; }
+    if (PyDict_SetItem(builtins, s_px_on, g_live > 0 ? Py_True : Py_False) < 0) return NULL;
+    Py_INCREF(builtins); Py_XSETREF(g_builtins, builtins);
     Py_INCREF(current); Py_XSETREF(g_current, current);
     Py_INCREF(slow); Py_XSETREF(g_slow, slow);
     Py_INCREF(on_error); Py_XSETREF(g_on_error, on_error);
@@ -925,14 +934,14 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (!module) return NULL;
     g_on = PyList_New(0);
     s_value = PyUnicode_InternFromString("value");
-    s_string = PyUnicode_InternFromString("string");
+    s_px_on = PyUnicode_InternFromString("__px_on__");
     s_join = PyUnicode_InternFromString("join");
     op_plus = PyUnicode_InternFromString("+");
     op_item = PyUnicode_InternFromString("[]");
     op_slice = PyUnicode_InternFromString("[:]");
     op_join = PyUnicode_InternFromString("join");
     op_fstr = PyUnicode_InternFromString("f''");
-    if (!g_on || !s_value || !s_string || !s_join || !op_plus || !op_item || !op_slice || !op_join || !op_fstr ||
+    if (!g_on || !s_value || !s_px_on || !s_join || !op_plus || !op_item || !op_slice || !op_join || !op_fstr ||
         PyModule_AddObject(module, "ON", Py_NewRef(g_on)) < 0 || PyModule_AddObject(module, "Table", Py_NewRef((PyObject *)&TableType)) < 0) {
         Py_DECREF(module);
         return NULL;

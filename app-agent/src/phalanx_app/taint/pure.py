@@ -17,7 +17,7 @@ from typing import Any
 from .ranges import Range, Ranges, clip, moved, normal
 
 ON: list[bool] = []
-"""Truthy while any request in this process holds taint. Rewritten code reads its truth inline before anything else."""
+"""Truthy while any request in this process holds taint; rewritten code reads the same as the bool `__px_on__` in builtins."""
 
 _live = 0
 _current: ContextVar[Any]
@@ -26,6 +26,7 @@ _on_error: Callable[[str], None]
 _agent_prefix = ""
 _match_type: type = type(None)
 _formatted_type: type = type(None)
+_flags: dict[str, Any] = {}
 
 _ASCII_HEADER = sys.getsizeof("") - 1
 _LATIN_HEADER = str.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
@@ -39,6 +40,7 @@ def setup(
     agent_prefix: str,
     match: type,
     formatted: type,
+    flags: dict[str, Any],
 ) -> None:
     """Give the module what it shares with its twin.
 
@@ -49,8 +51,11 @@ def setup(
         agent_prefix: frames of files under this directory are skipped when a step is located.
         match: the type of `re.Match`.
         formatted: the type that stands for a formatted value among the pieces of an f-string; its first slot is `value`.
+        flags: where `__px_on__` is kept (the dictionary of builtins).
     """
-    global _current, _slow, _on_error, _agent_prefix, _match_type, _formatted_type
+    global _current, _slow, _on_error, _agent_prefix, _match_type, _formatted_type, _flags
+    _flags = flags
+    flags["__px_on__"] = bool(ON)
     _current, _slow, _on_error, _agent_prefix = current, slow, on_error, agent_prefix
     _match_type, _formatted_type = match, formatted
 
@@ -229,8 +234,10 @@ def _count(by: int) -> None:
     _live += by
     if _live > 0 and not ON:
         ON.append(True)
+        _flags["__px_on__"] = True
     elif _live <= 0:
         ON.clear()
+        _flags["__px_on__"] = False
 
 
 def _interned(value: str) -> bool:
