@@ -21,7 +21,8 @@ from phalanx.store.events.wrap import read_header
 __all__ = ["AGENT", "Load"]
 
 AGENT = "0123456789abcdef"
-_PROGRAMS = tuple(f"tool{number}" for number in range(300)) + (
+_PROGRAMS = (
+    *tuple(f"tool{number}" for number in range(300)),
     "bash",
     "sh",
     "python3",
@@ -33,7 +34,8 @@ _PROGRAMS = tuple(f"tool{number}" for number in range(300)) + (
     "node",
     "java",
 )
-_WORDS = tuple(f"--option-{number}" for number in range(200)) + (
+_WORDS = (
+    *tuple(f"--option-{number}" for number in range(200)),
     "-v",
     "-c",
     "/etc/passwd",
@@ -72,7 +74,8 @@ class Load:
                 parent = chooser.choice(living[-40:])
                 name = chooser.choice(_PROGRAMS)
                 pid = base % 4_000_000 + len(living) + 2
-                argv = tuple(chooser.choice(_WORDS) for _ in range(chooser.randrange(6))) + (
+                argv = (
+                    *tuple(chooser.choice(_WORDS) for _ in range(chooser.randrange(6))),
                     f"job-{chooser.randrange(10**6)}",
                 )
                 if chooser.random() < 0.0001:

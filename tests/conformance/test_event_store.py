@@ -10,16 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from phalanx.errors import CorruptError, LimitError, NotFoundError, UnavailableError, UsageError
-from phalanx.language.query import EventQuery
-from phalanx.model.container import Container, Mount, Pod
-from phalanx.model.event import Event, Exec, Loss, Open
-from phalanx.model.ids import event_id
-from phalanx.model.process import Process
-from phalanx.store.events.interface import Cancel, EventStore
-from phalanx.store.events.log import LogEventStore
-from phalanx.store.events.options import LogOptions
 from tests.conformance.event_samples import (
     AGENT,
     BOXED,
@@ -36,6 +26,16 @@ from tests.conformance.event_samples import (
     samples,
 )
 
+from phalanx.errors import CorruptError, LimitError, NotFoundError, UnavailableError, UsageError
+from phalanx.language.query import EventQuery
+from phalanx.model.container import Container, Mount, Pod
+from phalanx.model.event import Event, Exec, Loss, Open
+from phalanx.model.ids import event_id
+from phalanx.model.process import Process
+from phalanx.store.events.interface import Cancel, EventStore
+from phalanx.store.events.log import LogEventStore
+from phalanx.store.events.options import LogOptions
+
 PHASES = ("hot", "sealed", "compacted", "mixed", "reopened")
 NOW = T0 + 100 * HOUR
 
@@ -51,7 +51,9 @@ class LogMember:
 
     def open(self) -> LogEventStore:
         options = LogOptions(retention_s=1e9, compact_after=2)
-        return LogEventStore(self.root, options=options, facts=lambda since, until: self.facts, clock=lambda: NOW, maintain=False)
+        return LogEventStore(
+            self.root, options=options, facts=lambda since, until: self.facts, clock=lambda: NOW, maintain=False
+        )
 
     def fill(self, blocks: Sequence[bytes]) -> EventStore:
         half = len(blocks) // 2
@@ -102,7 +104,10 @@ def blocks_of(events: Sequence[Event], size: int = 15) -> list[bytes]:
     ordered = sorted(events, key=lambda event: event.ts_ns)
     chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     bounds = [*(chunk[0].ts_ns for chunk in chunks), ordered[-1].ts_ns + 1]
-    return [batch_of(chunk, f"batch-{number}", since=bounds[number], until=bounds[number + 1]) for number, chunk in enumerate(chunks)]
+    return [
+        batch_of(chunk, f"batch-{number}", since=bounds[number], until=bounds[number + 1])
+        for number, chunk in enumerate(chunks)
+    ]
 
 
 def ids(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -110,7 +115,9 @@ def ids(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def newest_first(events: Sequence[Event]) -> list[str]:
-    return [str(event.id) for event in sorted(events, key=lambda event: (event.ts_ns, event.agent, event.seq), reverse=True)]
+    return [
+        str(event.id) for event in sorted(events, key=lambda event: (event.ts_ns, event.agent, event.seq), reverse=True)
+    ]
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------------
@@ -126,7 +133,9 @@ def test_rows_come_newest_first_and_are_complete(member: LogMember) -> None:
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 def test_pages_neither_skip_nor_repeat(member: LogMember, order: str) -> None:
-    same_instant = [Exec(ts_ns=T0 + 7 * SECOND, agent=AGENT, seq=1000 + number, type="execve", process=CURL) for number in range(30)]
+    same_instant = [
+        Exec(ts_ns=T0 + 7 * SECOND, agent=AGENT, seq=1000 + number, type="execve", process=CURL) for number in range(30)
+    ]
     events = [*EVENTS[:40], *same_instant]
     store = member.fill(blocks_of(events))
     seen: list[str] = []
@@ -161,7 +170,19 @@ def test_kinds_and_agents_restrict(member: LogMember) -> None:
 def test_a_row_shows_its_process_parent_and_descriptor(member: LogMember) -> None:
     event = Open(ts_ns=T0, agent=AGENT, seq=1, type="openat", ret=3, process=CURL, name="x")
     store = member.fill([batch_of([event], "one")])
-    fields = ("proc_name", "proc_cmdline", "proc_args", "pproc_name", "pproc_cmdline", "aname", "apid", "acmdline", "proc_argv", "proc_cap_effective", "ret")
+    fields = (
+        "proc_name",
+        "proc_cmdline",
+        "proc_args",
+        "pproc_name",
+        "pproc_cmdline",
+        "aname",
+        "apid",
+        "acmdline",
+        "proc_argv",
+        "proc_cap_effective",
+        "ret",
+    )
     row = store.query(EventQuery(fields=fields)).rows()[0]
     assert row == {
         "id": event.id,
@@ -211,7 +232,13 @@ def test_text_is_found_whatever_its_case_and_never_interpreted(member: LogMember
         texts = [getattr(event, name, None) for name in ("name", "filename", "oldpath", "newpath", "addr")]
         texts.append(event.fd.name if event.fd is not None else None)
         if isinstance(event.process, Process):
-            texts += [event.process.cmdline, event.process.exepath, event.process.user, event.process.cwd, event.process.container_id]
+            texts += [
+                event.process.cmdline,
+                event.process.exepath,
+                event.process.user,
+                event.process.cwd,
+                event.process.container_id,
+            ]
         return any(text.lower() in value.lower() for value in texts if value is not None)
 
     for text in ("FILE3", "10.0.0.1/X", "/usr/sbin/nginx", HOSTILE.strip()[:20], "%_\\", "\U0001f4a5", "no such thing"):
@@ -233,12 +260,17 @@ def test_hostile_names_of_agent_and_host_are_data(member: LogMember) -> None:
 def test_groups_are_counted_commonest_first(member: LogMember) -> None:
     store = member.fill(blocks_of(EVENTS))
     rows = store.query(EventQuery(group_by=("kind", "proc_name"))).rows()
-    expected = Counter((event.__struct_config__.tag, event.process.name if isinstance(event.process, Process) else None) for event in EVENTS)
+    expected = Counter(
+        (event.__struct_config__.tag, event.process.name if isinstance(event.process, Process) else None)
+        for event in EVENTS
+    )
     assert {(row["kind"], row["proc_name"]): row["count"] for row in rows} == dict(expected)
     counts = [row["count"] for row in rows]
     assert counts == sorted(counts, reverse=True)
     top = store.query(EventQuery(group_by=("kind",), top_n=2)).rows()
-    assert [row["count"] for row in top] == [count for _, count in Counter(event.__struct_config__.tag for event in EVENTS).most_common(2)]
+    assert [row["count"] for row in top] == [
+        count for _, count in Counter(event.__struct_config__.tag for event in EVENTS).most_common(2)
+    ]
 
 
 def test_a_histogram_begins_at_multiples_of_its_bucket(member: LogMember) -> None:
@@ -253,7 +285,11 @@ def test_a_histogram_by_group_has_the_commonest_groups(member: LogMember) -> Non
     store = member.fill(blocks_of(EVENTS))
     rows = store.query(EventQuery(bucket_ns=HOUR, group_by=("kind",), top_n=2, limit=1000)).rows()
     top = [kind for kind, _ in Counter(event.__struct_config__.tag for event in EVENTS).most_common(2)]
-    expected = Counter((event.ts_ns // HOUR * HOUR, event.__struct_config__.tag) for event in EVENTS if event.__struct_config__.tag in top)
+    expected = Counter(
+        (event.ts_ns // HOUR * HOUR, event.__struct_config__.tag)
+        for event in EVENTS
+        if event.__struct_config__.tag in top
+    )
     assert {(row["bucket_ns"], row["kind"]): row["count"] for row in rows} == dict(expected)
 
 
@@ -273,7 +309,14 @@ def test_one_event_comes_back_as_it_was_with_all_its_ancestors(member: LogMember
 
 def test_an_event_that_is_not_stored_is_not_found(member: LogMember) -> None:
     store = member.fill(blocks_of(EVENTS))
-    for wrong in (event_id(T0, AGENT, 4711), event_id(T0, OTHER, 0), event_id(T0 + 1, AGENT, 0), "nonsense", "", "0" * 16 + "-x-" + "0" * 12):
+    for wrong in (
+        event_id(T0, AGENT, 4711),
+        event_id(T0, OTHER, 0),
+        event_id(T0 + 1, AGENT, 0),
+        "nonsense",
+        "",
+        "0" * 16 + "-x-" + "0" * 12,
+    ):
         with pytest.raises(NotFoundError):
             store.get(wrong)
 
@@ -283,7 +326,9 @@ def test_an_event_that_is_not_stored_is_not_found(member: LogMember) -> None:
 
 def test_container_facts_hold_for_their_time_only(member: LogMember) -> None:
     def fact(image: str, since: int, until: int | None, **more: Any) -> Container:
-        return Container(id="c0ffee012345", full_id="c0ffee012345" + "0" * 52, since_ns=since, until_ns=until, image=image, **more)
+        return Container(
+            id="c0ffee012345", full_id="c0ffee012345" + "0" * 52, since_ns=since, until_ns=until, image=image, **more
+        )
 
     mount = Mount(source="/", destination="/host", writable=False, mode="ro")
     pod = Pod(name="web-1", namespace="shop", labels={"app": "web", "tier": "front"})
@@ -292,10 +337,20 @@ def test_container_facts_hold_for_their_time_only(member: LogMember) -> None:
         ("host-a", fact("second", T0 + 20, T0 + 30)),
         ("host-b", fact("elsewhere", 0, None)),
     ]
-    events: list[Event] = [Exec(ts_ns=T0 + offset, agent=AGENT, seq=offset, type="execve", process=BOXED) for offset in (5, 10, 15, 20, 29, 30)]
+    events: list[Event] = [
+        Exec(ts_ns=T0 + offset, agent=AGENT, seq=offset, type="execve", process=BOXED)
+        for offset in (5, 10, 15, 20, 29, 30)
+    ]
     events.append(Exec(ts_ns=T0 + 40, agent=AGENT, seq=40, type="execve", process=CURL))
     store = member.fill([batch_of(events, "one")])
-    fields = ("container_unknown", "container_image", "container_mount_destination", "container_mount_writable", "k8s_pod_name", "k8s_label_values")
+    fields = (
+        "container_unknown",
+        "container_image",
+        "container_mount_destination",
+        "container_mount_writable",
+        "k8s_pod_name",
+        "k8s_label_values",
+    )
     rows = store.query(EventQuery(fields=fields, order="oldest")).rows()
     assert [(row["container_unknown"], row["container_image"]) for row in rows] == [
         (True, None),
@@ -371,8 +426,26 @@ def test_coverage_of_one_kind_says_nothing_of_another(member: LogMember) -> None
 def test_losses_of_the_time_are_counted_and_make_it_incomplete(member: LogMember) -> None:
     events: list[Event] = [
         *samples(5),
-        Loss(ts_ns=T0 + 6 * SECOND, agent=AGENT, seq=6, type="loss", process=None, count=30, cause="ring_full", since_ns=T0 + 5 * SECOND),
-        Loss(ts_ns=T0 + 7 * SECOND, agent=AGENT, seq=7, type="loss", process=None, count=None, cause="agent_restart", since_ns=T0 + 6 * SECOND),
+        Loss(
+            ts_ns=T0 + 6 * SECOND,
+            agent=AGENT,
+            seq=6,
+            type="loss",
+            process=None,
+            count=30,
+            cause="ring_full",
+            since_ns=T0 + 5 * SECOND,
+        ),
+        Loss(
+            ts_ns=T0 + 7 * SECOND,
+            agent=AGENT,
+            seq=7,
+            type="loss",
+            process=None,
+            count=None,
+            cause="agent_restart",
+            since_ns=T0 + 6 * SECOND,
+        ),
     ]
     store = member.fill([batch_of(events, "one", until=T0 + HOUR)])
     told = store.query(EventQuery(since_ns=T0, until_ns=T0 + HOUR)).completeness
@@ -442,7 +515,13 @@ def test_threads_append_while_others_ask_and_nothing_is_missing(fresh: LogMember
 
     def send(number: int) -> None:
         for part in range(10):
-            store.append(batch_of(samples(20, first_seq=part * 20, agent=f"agent{number}", seed=number), f"{part}", agent=f"agent{number}"))
+            store.append(
+                batch_of(
+                    samples(20, first_seq=part * 20, agent=f"agent{number}", seed=number),
+                    f"{part}",
+                    agent=f"agent{number}",
+                )
+            )
 
     senders = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in senders:

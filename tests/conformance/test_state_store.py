@@ -61,9 +61,14 @@ def test_what_was_written_is_there_when_opened_again(open_store: Open) -> None:
 def test_an_error_takes_the_whole_transaction_back(open_store: Open) -> None:
     store = open_store()
     switch(store, "kept")
-    with pytest.raises(RuntimeError), store.write() as connection:
-        connection.execute(insert(switches).values(rule="gone", off_since_ns=1))
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with store.write() as connection:
+            connection.execute(insert(switches).values(rule="gone", off_since_ns=1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     with pytest.raises(IntegrityError):
         switch(store, "gone too", "kept")
     assert rules(store) == ["kept"]
@@ -120,9 +125,19 @@ def seal_of(**fields: object) -> str:
 
 
 def act(store: StateStore, number: int) -> None:
-    content = {"ts_ns": number, "actor": "ada", "via": "session", "credential": "", "source": "", "action": "test", "object": str(number)}
+    content = {
+        "ts_ns": number,
+        "actor": "ada",
+        "via": "session",
+        "credential": "",
+        "source": "",
+        "action": "test",
+        "object": str(number),
+    }
     with store.write() as connection:
-        ledger.append(connection, {**content, "outcome": "done", "detail": {"n": str(number)}}, genesis="0" * 64, seal=seal_of)
+        ledger.append(
+            connection, {**content, "outcome": "done", "detail": {"n": str(number)}}, genesis="0" * 64, seal=seal_of
+        )
 
 
 def test_entries_of_the_trail_are_chained_without_gaps(open_store: Open) -> None:
@@ -159,7 +174,9 @@ def shape(path: Path) -> dict[str, object]:
         tables = {
             name: (
                 sorted((column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(name)),
-                sorted((index["name"], tuple(index["column_names"]), index["unique"]) for index in found.get_indexes(name)),
+                sorted(
+                    (index["name"], tuple(index["column_names"]), index["unique"]) for index in found.get_indexes(name)
+                ),
                 sorted(tuple(unique["column_names"]) for unique in found.get_unique_constraints(name)),
                 found.get_pk_constraint(name)["constrained_columns"],
             )
@@ -168,8 +185,14 @@ def shape(path: Path) -> dict[str, object]:
     finally:
         engine.dispose()
     with sqlite3.connect(path) as connection:
-        triggers = sorted(connection.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall())
-        counting = sorted(connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'").fetchall())
+        triggers = sorted(
+            connection.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        )
+        counting = sorted(
+            connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+            ).fetchall()
+        )
     connection.close()
     return {"tables": tables, "triggers": triggers, "autoincrement": counting}
 
@@ -234,7 +257,9 @@ def test_a_killed_writer_loses_nothing_that_was_committed(tmp_path: Path) -> Non
     committed: set[int] = set()
     first = 0
     for count in (1, 7, 40):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "state.db"), str(first)], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "state.db"), str(first)], stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         seen = 0
         while line := process.stdout.readline():

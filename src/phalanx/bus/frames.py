@@ -104,6 +104,10 @@ class Scan:
 def read_payload(fd: int, frame: Frame) -> bytes | None:
     """The payload of ``frame``, checked again; None when its bytes have changed since."""
     raw = os.pread(fd, frame.end - frame.offset, frame.offset)
-    if len(raw) != frame.end - frame.offset or raw[:4] != MAGIC or zlib.crc32(memoryview(raw)[8:]) != int.from_bytes(raw[4:8], "little"):
+    if (
+        len(raw) != frame.end - frame.offset
+        or raw[:4] != MAGIC
+        or zlib.crc32(memoryview(raw)[8:]) != int.from_bytes(raw[4:8], "little")
+    ):
         return None
     return raw[HEADER_BYTES + len(frame.identity) :]

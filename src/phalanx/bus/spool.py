@@ -96,7 +96,8 @@ class Spool(Bus):
         except BlockingIOError as error:
             os.close(fd)
             raise UnavailableError(
-                f"another process has the spool {self._directory} open", hint="one agent runs on a host; stop the other one"
+                f"another process has the spool {self._directory} open",
+                hint="one agent runs on a host; stop the other one",
             ) from error
         return fd
 

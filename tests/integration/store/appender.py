@@ -1,7 +1,7 @@
 """A process to be killed: appends batches to an event store or records to a spool, and tells each acknowledgement on its standard output.
 
-``python appender.py store|spool ROOT FIRST KILL``: FIRST is the number of its first batch, KILL ``never`` or ``CALL:before|after:N``: it kills itself with
-SIGKILL before or after its N-th call of ``os.CALL`` (``fdatasync``, ``fsync``, ``rename``, ``unlink`` …), which are the instants between write, fsync and rename.
+``python appender.py store|spool ROOT FIRST KILL``: FIRST is the number of its first batch, KILL ``never`` or ``CALL:before|after:N``: it kills itself
+with SIGKILL before or after its N-th call of ``os.CALL`` (``fdatasync``, ``fsync``, ``rename``, ``unlink`` …), which are the instants between write, fsync and rename.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def tell(number: int) -> None:
 
 
 def append_to_store(root: Path, first: int, kill: str) -> None:
+    from tests.conformance.event_samples import HOUR, T0, batch_of, samples
+
     from phalanx.store.events.log import LogEventStore
     from phalanx.store.events.options import LogOptions
-    from tests.conformance.event_samples import HOUR, T0, batch_of, samples
 
     options = LogOptions(seal_rows=150, retention_s=1e9, maintenance_s=0.02, compact_after=3)
     store = LogEventStore(root, options=options)
@@ -55,7 +56,9 @@ def append_to_store(root: Path, first: int, kill: str) -> None:
     arm(kill)
     for number in numbers:
         # Steps of three minutes: a segment holds more than one hour.
-        events = samples(ROWS, start=T0 + (number % 40) * HOUR // 20, step=1_000_000_000, first_seq=number * ROWS, seed=number)
+        events = samples(
+            ROWS, start=T0 + (number % 40) * HOUR // 20, step=1_000_000_000, first_seq=number * ROWS, seed=number
+        )
         if store.append(batch_of(events, f"batch-{number}")).rows == ROWS or number < first:
             tell(number)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance.event_samples import AGENT, HOUR, SECOND, T0, batch_of, samples
 
 from phalanx.bus.spool import Spool
 from phalanx.errors import UnavailableError
@@ -18,7 +19,6 @@ from phalanx.language.query import EventQuery
 from phalanx.store.events.log import LogEventStore
 from phalanx.store.events.options import LogOptions
 from phalanx.store.events.segment import SCHEMA_MESSAGE
-from tests.conformance.event_samples import AGENT, HOUR, SECOND, T0, batch_of, samples
 
 NOW = T0 + 50 * HOUR
 
@@ -31,7 +31,14 @@ def fill(store: LogEventStore, count: int, *, step: int = SECOND) -> None:
     """``count`` batches of ten events, one after the other in time, without gaps."""
     for number in range(count):
         start = T0 + number * 10 * step
-        store.append(batch_of(samples(10, start=start, step=step, first_seq=number * 10), f"batch-{number}", since=start, until=start + 10 * step))
+        store.append(
+            batch_of(
+                samples(10, start=start, step=step, first_seq=number * 10),
+                f"batch-{number}",
+                since=start,
+                until=start + 10 * step,
+            )
+        )
 
 
 def seal(store: LogEventStore) -> None:
@@ -58,7 +65,17 @@ def test_a_segment_cut_at_any_place_keeps_its_whole_batches(tmp_path: Path) -> N
         fill(store, 4)
     size = segment_of(tmp_path / "whole").stat().st_size
     step = (size - len(SCHEMA_MESSAGE)) // 4
-    for cut in (0, 3, len(SCHEMA_MESSAGE) - 1, len(SCHEMA_MESSAGE), len(SCHEMA_MESSAGE) + 5, size - step - 1, size - step, size - 8, size - 1):
+    for cut in (
+        0,
+        3,
+        len(SCHEMA_MESSAGE) - 1,
+        len(SCHEMA_MESSAGE),
+        len(SCHEMA_MESSAGE) + 5,
+        size - step - 1,
+        size - step,
+        size - 8,
+        size - 1,
+    ):
         root = tmp_path / f"cut-{cut}"
         shutil.copytree(tmp_path / "whole", root)
         os.truncate(segment_of(root), cut)
@@ -89,7 +106,9 @@ def test_a_flipped_byte_in_a_segment_costs_its_batch_and_shows_as_a_gap(tmp_path
         assert store.statistics().corrupt_batches == 1
         told = store.query(EventQuery(since_ns=T0, until_ns=T0 + 50 * SECOND)).completeness
         assert not told.complete
-        assert [(gap.since_ns, gap.until_ns) for gap in told.gaps] == [(T0 + hit * 10 * SECOND, T0 + (hit + 1) * 10 * SECOND)]
+        assert [(gap.since_ns, gap.until_ns) for gap in told.gaps] == [
+            (T0 + hit * 10 * SECOND, T0 + (hit + 1) * 10 * SECOND)
+        ]
         again = store.append(batch_of(samples(10, start=T0 + hit * 10 * SECOND, first_seq=hit * 10), f"batch-{hit}"))
         assert not again.duplicate, "what is lost is taken again when its sender still has it"
 
@@ -196,7 +215,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four megabytes."""
     place = tmp_path / "disk"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
     yield place
@@ -219,7 +240,9 @@ def test_a_full_disk_refuses_batches_and_loses_none_that_was_acknowledged(small_
         assert "No space left" in refused.message
         assert refused.hint
         assert len(acknowledged) > 2
-        assert stored(store) == list(range(len(acknowledged) * 10)), "questions are answered although nothing can be written"
+        assert stored(store) == list(range(len(acknowledged) * 10)), (
+            "questions are answered although nothing can be written"
+        )
         (small_disk / "ballast").unlink(missing_ok=True)
     with open_store(small_disk / "events") as store:
         assert stored(store) == list(range(len(acknowledged) * 10))
@@ -286,7 +309,9 @@ def test_events_of_a_wrong_clock_are_kept_and_found_at_the_time_they_claim(tmp_p
         seal(store)
         assert stored(store) == list(range(10))
         assert [row["seq"] for row in store.query(EventQuery(fields=("seq",), limit=2)).rows()] == [9, 8]
-        assert store.query(EventQuery(since_ns=T0 - SECOND, until_ns=T0 + SECOND, agents=(AGENT,))).rows()[0]["seq"] == 7
+        assert (
+            store.query(EventQuery(since_ns=T0 - SECOND, until_ns=T0 + SECOND, agents=(AGENT,))).rows()[0]["seq"] == 7
+        )
 
 
 def test_what_a_clock_far_ahead_wrote_goes_with_what_was_stored_beside_it(tmp_path: Path) -> None:
@@ -334,7 +359,9 @@ def test_retention_drops_whole_parts_and_the_record_is_said_to_begin_later(tmp_p
     with open_store(tmp_path) as store:
         again = store.query(EventQuery(since_ns=T0, until_ns=T0 + 180 * 60 * SECOND)).completeness
         assert again.recorded_since_ns is not None
-        assert again.recorded_since_ns >= told.recorded_since_ns, "what was dropped is not claimed after a restart either"
+        assert again.recorded_since_ns >= told.recorded_since_ns, (
+            "what was dropped is not claimed after a restart either"
+        )
 
 
 def test_the_bound_of_bytes_drops_the_oldest_parts(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.integration.store.appender import ROWS
 
 from phalanx.bus.spool import Spool
 from phalanx.language.query import EventQuery
 from phalanx.store.events.log import LogEventStore
 from phalanx.store.events.options import LogOptions
-from tests.integration.store.appender import ROWS
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -121,7 +121,11 @@ def test_an_event_store_survives_a_hundred_kills(tmp_path: Path) -> None:
     chooser = random.Random(1)
     for _ in range(30):
         call = chooser.choice(("fdatasync", "fsync", "rename", "unlink", "writev", "open"))
-        ledger.run("store", tmp_path / "events", kill=f"{call}:{chooser.choice(('before', 'after'))}:{chooser.randrange(1, 25)}")
+        ledger.run(
+            "store",
+            tmp_path / "events",
+            kill=f"{call}:{chooser.choice(('before', 'after'))}:{chooser.randrange(1, 25)}",
+        )
         compare_store(tmp_path / "events", ledger)
 
 
@@ -153,7 +157,14 @@ def test_a_spool_survives_being_killed_at_random_moments(tmp_path: Path) -> None
 
 def test_a_spool_survives_being_killed_between_write_fsync_and_unlink(tmp_path: Path) -> None:
     ledger = Ledger()
-    for call, moment, number in (("pwrite", "before", 30), ("pwrite", "after", 31), ("fdatasync", "before", 20), ("fsync", "before", 2), ("open", "after", 9), ("unlink", "before", 1)):
+    for call, moment, number in (
+        ("pwrite", "before", 30),
+        ("pwrite", "after", 31),
+        ("fdatasync", "before", 20),
+        ("fsync", "before", 2),
+        ("open", "after", 9),
+        ("unlink", "before", 1),
+    ):
         ledger.run("spool", tmp_path / "spool", kill=f"{call}:{moment}:{number}")
         compare_spool(tmp_path / "spool", ledger)
 

@@ -83,7 +83,9 @@ def test_the_number_of_dropped_records_outlives_the_process(tmp_path: Path) -> N
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(min_value=0, max_value=3000))
-def test_a_torn_end_is_cut_and_counted_and_whole_records_stay(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_torn_end_is_cut_and_counted_and_whole_records_stay(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     path = tmp_path_factory.mktemp("spool")
     spool = Spool(path)
     ends = []
@@ -105,7 +107,9 @@ def test_a_torn_end_is_cut_and_counted_and_whole_records_stay(tmp_path_factory: 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(min_value=0, max_value=2**32), flips=st.integers(min_value=1, max_value=6))
-def test_flipped_bytes_cost_what_they_hit_and_never_give_a_wrong_record(tmp_path_factory: pytest.TempPathFactory, seed: int, flips: int) -> None:
+def test_flipped_bytes_cost_what_they_hit_and_never_give_a_wrong_record(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, flips: int
+) -> None:
     path = tmp_path_factory.mktemp("spool")
     spool = Spool(path)
     sent = {f"id-{number}": bytes([number]) * 100 for number in range(20)}

@@ -75,15 +75,15 @@ def null_array(kind: pa.DataType, rows: int) -> pa.Array:
     return held.slice(0, rows)
 
 
-
-
 # ``pa.array`` looks for pandas at every call where that is not installed, which costs more than all else here.
 
 
 def one_text(text: str) -> pa.Array:
     """An array of one text."""
     raw = text.encode("utf-8")
-    return pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(struct.pack("<ii", 0, len(raw))), pa.py_buffer(raw)], 0)
+    return pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(struct.pack("<ii", 0, len(raw))), pa.py_buffer(raw)], 0
+    )
 
 
 def one_number(number: int) -> pa.Array:

@@ -20,7 +20,21 @@ from phalanx.store.events.sql import Sources, flat, text_condition, text_process
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAX_LIMIT", "ROW_COLUMNS", "Plan", "count_plan", "empty_counts", "empty_rows", "key_plan", "plan_of", "register", "row_plan", "undecided_sql", "windows", "write_cursor"]
+__all__ = [
+    "MAX_LIMIT",
+    "ROW_COLUMNS",
+    "Plan",
+    "count_plan",
+    "empty_counts",
+    "empty_rows",
+    "key_plan",
+    "plan_of",
+    "register",
+    "row_plan",
+    "undecided_sql",
+    "windows",
+    "write_cursor",
+]
 
 MAX_LIMIT: Final = 10_000
 """No answer has more rows; further ones come by cursor."""
@@ -166,7 +180,11 @@ def windows(plan: Plan, spans: Sequence[tuple[int, int, int]], since: int, until
     held = [span for span in held if span[0] < span[1]]
     if plan.after is not None:
         cut = plan.after[0]
-        held = [(low, min(high, cut + 1)) for low, high in held] if newest else [(max(low, cut), high) for low, high in held]
+        held = (
+            [(low, min(high, cut + 1)) for low, high in held]
+            if newest
+            else [(max(low, cut), high) for low, high in held]
+        )
         held = [span for span in held if span[0] < span[1]]
     if not held:
         return
@@ -221,7 +239,9 @@ def _restriction(plan: Plan, sources: Sources, since: int, until: int) -> tuple[
     return where, parameters
 
 
-def _filtered(plan: Plan, sources: Sources, since: int, until: int, columns: Iterable[str], *, undecided: bool) -> tuple[str, list[Any]]:
+def _filtered(
+    plan: Plan, sources: Sources, since: int, until: int, columns: Iterable[str], *, undecided: bool
+) -> tuple[str, list[Any]]:
     """``flat`` restricted by the whole question, and its parameters."""
     names = set(columns) | (set(plan.where.columns) if plan.where is not None else set())
     where, parameters = _restriction(plan, sources, since, until)
@@ -260,7 +280,10 @@ def row_plan(plan: Plan, sources: Sources, keys: pa.Table) -> tuple[str, list[An
     )
     selected, parameters = _selected(plan.outputs)
     direction = _direction(plan)
-    return f"SELECT {selected} FROM ({inner}) ORDER BY ts_ns {direction}, agent {direction}, seq {direction}", parameters
+    return (
+        f"SELECT {selected} FROM ({inner}) ORDER BY ts_ns {direction}, agent {direction}, seq {direction}",
+        parameters,
+    )
 
 
 def _direction(plan: Plan) -> str:
@@ -309,7 +332,9 @@ def count_plan(plan: Plan, sources: Sources, since: int, until: int) -> tuple[st
 
 def undecided_sql(plan: Plan, sources: Sources, since: int, until: int) -> tuple[str, list[Any]] | None:
     """SQL that counts the events for which the condition is UNKNOWN; None when that cannot be."""
-    if plan.where is None or not any(name in COLUMNS and (COLUMNS[name].unknown or name.endswith("_unknown")) for name in plan.where.columns):
+    if plan.where is None or not any(
+        name in COLUMNS and (COLUMNS[name].unknown or name.endswith("_unknown")) for name in plan.where.columns
+    ):
         return None
     inner, parameters = _filtered(plan, sources, since, until, (), undecided=True)
     return f"SELECT count(*) FROM ({inner})", parameters

@@ -130,7 +130,9 @@ class CoverageMap:
                 both.add(since, until)
         return both
 
-    def gaps(self, agents: Iterable[str], kinds: Iterable[str], since: int, until: int) -> tuple[list[Gap], int | None, int | None]:
+    def gaps(
+        self, agents: Iterable[str], kinds: Iterable[str], since: int, until: int
+    ) -> tuple[list[Gap], int | None, int | None]:
         """``(gaps, recorded_since, recorded_until)`` for all of ``agents`` and ``kinds`` in ``[since, until)``.
 
         The end is judged as far as each has reported: the time after an agent's last interval is no gap but moves ``recorded_until`` back.

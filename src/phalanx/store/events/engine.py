@@ -59,7 +59,9 @@ class Engine:
         self._database.execute("SET lock_configuration = true")
 
     @contextmanager
-    def cursor(self, *, time_limit_s: float | None = None, cancel: Cancel | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def cursor(
+        self, *, time_limit_s: float | None = None, cancel: Cancel | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection for one question; LimitError when the time has passed or ``cancel`` was called."""
         import duckdb
 
@@ -88,7 +90,9 @@ class Engine:
                 ) from error
             raise LimitError("the query was cancelled") from error
         except duckdb.OutOfMemoryException as error:
-            raise LimitError("the query needs more memory than the store may use", hint="ask for a shorter time or fewer groups") from error
+            raise LimitError(
+                "the query needs more memory than the store may use", hint="ask for a shorter time or fewer groups"
+            ) from error
         finally:
             if timer is not None:
                 timer.cancel()

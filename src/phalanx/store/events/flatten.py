@@ -51,8 +51,7 @@ _BASE_COLUMNS: Final = {
 """Field of ``EventBase`` → column."""
 
 _KIND_CLASS: Final[dict[str, type[EventBase]]] = {
-    str(member.__struct_config__.tag): member
-    for member in Event.__args__
+    str(member.__struct_config__.tag): member for member in Event.__args__
 }
 _KIND_FIELDS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     kind: tuple(
@@ -66,7 +65,8 @@ _KIND_FIELDS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 
 _DESCRIPTOR_FIELDS: Final = Descriptor.__struct_fields__
 _FIELD_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    kind: {field.name: field.default for field in msgspec.structs.fields(member)} for kind, member in _KIND_CLASS.items()
+    kind: {field.name: field.default for field in msgspec.structs.fields(member)}
+    for kind, member in _KIND_CLASS.items()
 }
 _PROCESS_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in msgspec.structs.fields(Process)}
 _PROCESS_FIELDS: Final = tuple(column.name for column in PROCESS_COLUMNS if column.name != "parent")
@@ -97,7 +97,9 @@ def flatten(
     processes = _Processes()
     event_rows = [_event_row(event, processes) for event in events]
     pieces = _Pieces()
-    places = _columns("event", EVENT_COLUMNS, event_rows, pieces) + _columns("process", PROCESS_COLUMNS, processes.rows, pieces)
+    places = _columns("event", EVENT_COLUMNS, event_rows, pieces) + _columns(
+        "process", PROCESS_COLUMNS, processes.rows, pieces
+    )
 
     def header(shift: int) -> bytes:
         return encode_header(
@@ -137,7 +139,9 @@ class _Processes:
         for link in reversed(chain):
             row = {name: getattr(link, name) for name in _PROCESS_FIELDS}
             parent = link.parent
-            row["parent"] = self._known[id(parent)] if isinstance(parent, Process) else (-1 if parent is UNKNOWN else None)
+            row["parent"] = (
+                self._known[id(parent)] if isinstance(parent, Process) else (-1 if parent is UNKNOWN else None)
+            )
             self._known[id(link)] = len(self.rows)
             self.rows.append(row)
         return self._known[id(process)]
@@ -180,7 +184,9 @@ class _Pieces:
         return place
 
 
-def _columns(table: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], pieces: _Pieces) -> list[ColumnBuffers]:
+def _columns(
+    table: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], pieces: _Pieces
+) -> list[ColumnBuffers]:
     places = []
     count = len(rows)
     for column in columns:
@@ -237,7 +243,9 @@ def to_event(row: Mapping[str, Any], *, agent: str, process: Maybe[Process]) -> 
     """
     kind = row["kind"]
     defaults = _FIELD_DEFAULTS[kind]
-    values: dict[str, Any] = {field: _value(row.get(column), defaults[field]) for field, column in _BASE_COLUMNS.items()}
+    values: dict[str, Any] = {
+        field: _value(row.get(column), defaults[field]) for field, column in _BASE_COLUMNS.items()
+    }
     values["agent"] = agent
     values["source"] = row.get("source") or "syscall"
     values["process"] = process

@@ -37,7 +37,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
                 found.append((min(hot.since_ns for hot in full), max(hot.until_ns for hot in full), rows))
         return found
 
-    def sources(self, since: int, until: int, kinds: Sequence[str], agents: Sequence[str], *, processes: bool) -> Sources:
+    def sources(
+        self, since: int, until: int, kinds: Sequence[str], agents: Sequence[str], *, processes: bool
+    ) -> Sources:
         """What can hold events of ``[since, until)`` of these kinds and agents (any when empty)."""
         parts = [
             part
@@ -55,8 +57,11 @@ class Snapshot(Struct, frozen=True, kw_only=True):
             events=tuple(str(self.directory.path(part, "events")) for part in parts),
             processes=tuple(str(self.directory.path(part, "process")) for part in parts) if processes else (),
             hot_events={f"hot_events_{segment.number}": segment.events(batches) for segment, batches in chosen},
-            hot_processes={f"hot_processes_{segment.number}": segment.processes(batches) for segment, batches in chosen} if processes else {},
-            rows=sum(part.rows for part in parts) + sum(hot.batch.event.num_rows for _, batches in chosen for hot in batches),
+            hot_processes={f"hot_processes_{segment.number}": segment.processes(batches) for segment, batches in chosen}
+            if processes
+            else {},
+            rows=sum(part.rows for part in parts)
+            + sum(hot.batch.event.num_rows for _, batches in chosen for hot in batches),
         )
 
 
@@ -86,7 +91,9 @@ class Live:
             self._coverage.add(hot.batch.header.agent, hot.batch.header.coverage)
             self._note(losses)
 
-    def add_parts(self, parts: Sequence[Manifest], *, instead_of_segment: int | None = None, instead_of: Sequence[Manifest] = ()) -> None:
+    def add_parts(
+        self, parts: Sequence[Manifest], *, instead_of_segment: int | None = None, instead_of: Sequence[Manifest] = ()
+    ) -> None:
         """Parts exist; what they were made of goes in the same instant."""
         with self._lock:
             if instead_of_segment is not None:
@@ -173,7 +180,15 @@ class Live:
         with self._lock:
             return self._coverage.agents()
 
-    def completeness(self, *, agents: Sequence[str], kinds: Sequence[str], since: int | None, until: int, undecided: int | None = None) -> Completeness:
+    def completeness(
+        self,
+        *,
+        agents: Sequence[str],
+        kinds: Sequence[str],
+        since: int | None,
+        until: int,
+        undecided: int | None = None,
+    ) -> Completeness:
         """What is known about the record of ``[since, until)``; ``since`` None means from the beginning, which is never called a gap."""
         with self._lock:
             chosen = list(agents) or self._coverage.agents()
@@ -185,12 +200,16 @@ class Live:
             losses = [
                 note
                 for note in self._losses
-                if note.agent in chosen and note.ts_ns >= start and (note.since_ns if note.since_ns is not None else note.ts_ns) < until
+                if note.agent in chosen
+                and note.ts_ns >= start
+                and (note.since_ns if note.since_ns is not None else note.ts_ns) < until
             ]
         nothing = not chosen
         return Completeness(
             complete=not nothing and not gaps and not losses and not undecided,
-            recorded_since_ns=None if recorded_since is not None and recorded_since >= until and gaps else recorded_since,
+            recorded_since_ns=None
+            if recorded_since is not None and recorded_since >= until and gaps
+            else recorded_since,
             recorded_until_ns=recorded_until,
             gaps=tuple(gaps[:_MAX_GAPS]),
             lost=sum(note.count for note in losses if note.count is not None),

@@ -103,7 +103,9 @@ class LogEventStore(EventStore):
         self._live = Live(self._directory)
         self._wake = threading.Event()
         self._round = threading.Lock()
-        self._writer = HotWriter(self._hot, self._live, self._options, self._next_number, clock=clock, on_closed=self._wake.set)
+        self._writer = HotWriter(
+            self._hot, self._live, self._options, self._next_number, clock=clock, on_closed=self._wake.set
+        )
         self._maintenance = Maintenance(self._live, self._engine, self._options, self._next_number, clock=clock)
         self._cut_bytes = 0
         self._corrupt_batches = 0
@@ -113,7 +115,9 @@ class LogEventStore(EventStore):
         self._writer.start()
         self._maintainer: threading.Thread | None = None
         if maintain:
-            self._maintainer = threading.Thread(target=self._maintain_always, name="event-store-maintenance", daemon=True)
+            self._maintainer = threading.Thread(
+                target=self._maintain_always, name="event-store-maintenance", daemon=True
+            )
             self._maintainer.start()
 
     @staticmethod
@@ -219,7 +223,9 @@ class LogEventStore(EventStore):
             took_ns=time.monotonic_ns() - started,
         )
 
-    def _counts(self, cursor: Any, plan: ask.Plan, sources: Sources, since: int, until: int) -> tuple[pa.Table, int | None]:
+    def _counts(
+        self, cursor: Any, plan: ask.Plan, sources: Sources, since: int, until: int
+    ) -> tuple[pa.Table, int | None]:
         if not sources.events and not sources.hot_events:
             return ask.empty_counts(plan), 0 if plan.where is not None else None
         sources = ask.register(cursor, sources, plan.query.text)
@@ -230,7 +236,9 @@ class LogEventStore(EventStore):
         row = cursor.execute(*more).fetchone()
         return table, 0 if row is None else int(row[0])
 
-    def _rows(self, cursor: Any, plan: ask.Plan, snapshot: Snapshot, since: int, until: int) -> tuple[pa.Table, int, str | None]:
+    def _rows(
+        self, cursor: Any, plan: ask.Plan, snapshot: Snapshot, since: int, until: int
+    ) -> tuple[pa.Table, int, str | None]:
         limit = plan.query.limit
         pieces: list[pa.Table] = []
         scanned = found = 0
@@ -374,7 +382,9 @@ class LogEventStore(EventStore):
         if any(COLUMNS[name].source == "container" for name in names if name in COLUMNS):
             low = min(hot.since_ns for _, hot in chosen)
             facts = fact_table(() if self._facts is None else self._facts(low, self._clock()))
-        sources = Sources(hot_events={"tail_events": tables[0]}, hot_processes={"tail_processes": tables[1]}, facts=facts)
+        sources = Sources(
+            hot_events={"tail_events": tables[0]}, hot_processes={"tail_processes": tables[1]}, facts=facts
+        )
         with self._engine.cursor(time_limit_s=10.0) as cursor:
             ask.register(cursor, sources)
             selected = ", ".join(names)
@@ -435,7 +445,9 @@ class LogEventStore(EventStore):
                     reader = SegmentReader(segment.path)
                     count = sum(1 for _ in reader.read())
                     if reader.corrupt:
-                        found.append(f"{segment.path.name}: {reader.corrupt} batches of {count + reader.corrupt} have a wrong checksum on the disk")
+                        found.append(
+                            f"{segment.path.name}: {reader.corrupt} batches of {count + reader.corrupt} have a wrong checksum on the disk"
+                        )
         return found
 
     def statistics(self) -> StoreStatistics:
@@ -445,7 +457,10 @@ class LogEventStore(EventStore):
         hot = sum(segment.rows for segment in segments)
         full = [(part.since_ns, part.until_ns) for part in parts if part.rows]
         full += [
-            (batch.since_ns, batch.until_ns) for segment in segments for batch in segment.batches() if batch.batch.event.num_rows
+            (batch.since_ns, batch.until_ns)
+            for segment in segments
+            for batch in segment.batches()
+            if batch.batch.event.num_rows
         ]
         size = sum(part.bytes for part in parts)
         for segment in segments:

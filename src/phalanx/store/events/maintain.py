@@ -113,7 +113,11 @@ class Maintenance:
                 chosen = []
                 rows = 0
                 for part in small:
-                    if level in (-1, part.level) and rows + part.rows <= self._options.compact_rows and self._is_settled(part):
+                    if (
+                        level in (-1, part.level)
+                        and rows + part.rows <= self._options.compact_rows
+                        and self._is_settled(part)
+                    ):
                         chosen.append(part)
                         rows += part.rows
                 if len(chosen) >= need:

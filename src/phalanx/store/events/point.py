@@ -73,4 +73,6 @@ def tables(batches: Sequence[HotBatch]) -> tuple[pa.Table, pa.Table]:
     """The events and process relation of some batches of any segments, under keys of their own."""
     events = [event_rows(hot.batch, hot.base) for hot in batches]
     processes = [process_rows([(hot.batch, hot.base)]) for hot in batches]
-    return pa.Table.from_batches(events, schema=HOT_EVENT_SCHEMA), pa.Table.from_batches(processes, schema=PROCESS_RELATION)
+    return pa.Table.from_batches(events, schema=HOT_EVENT_SCHEMA), pa.Table.from_batches(
+        processes, schema=PROCESS_RELATION
+    )

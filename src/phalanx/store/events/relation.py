@@ -37,7 +37,14 @@ HOT_EVENT_SCHEMA: Final = pa.schema(
 
 _PROCESS_NAMES: Final = tuple(column.name for column in PROCESS_COLUMNS if column.name != "parent")
 _DERIVED: Final = ("args", "cmdline")
-_ANCESTORS: Final = (("aid", "id"), ("apid", "pid"), ("aname", "name"), ("aexe", "exe"), ("aexepath", "exepath"), ("acmdline", "cmdline"))
+_ANCESTORS: Final = (
+    ("aid", "id"),
+    ("apid", "pid"),
+    ("aname", "name"),
+    ("aexe", "exe"),
+    ("aexepath", "exepath"),
+    ("acmdline", "cmdline"),
+)
 
 
 def _process_default(name: str) -> Any:
@@ -77,7 +84,8 @@ def event_rows(batch: Batch, base: int) -> pa.RecordBatch:
     rows = batch.event.num_rows
     zeros = _zeros(rows)
     arrays: list[pa.Array] = [
-        pa.DictionaryArray.from_arrays(zeros, one_text(text)) for text in (header.agent, header.host, header.boot, header.tenant)
+        pa.DictionaryArray.from_arrays(zeros, one_text(text))
+        for text in (header.agent, header.host, header.boot, header.tenant)
     ]
     source = batch.event.column("source")
     arrays.append(pc.fill_null(source, "syscall") if source.null_count else source)
@@ -134,7 +142,9 @@ def process_rows(batches: Sequence[tuple[Batch, int]]) -> pa.RecordBatch:
     level = _known(parent)
     by_name: dict[str, pa.Array] = {
         "proc": pa.arange(first, first + rows, 1) if rows else pa.array([], pa.int64()),
-        "proc_parent": pc.if_else(pc.less(parent, 0), pc.cast(parent, pa.int64()), pc.add(pc.cast(parent, pa.int64()), first)),
+        "proc_parent": pc.if_else(
+            pc.less(parent, 0), pc.cast(parent, pa.int64()), pc.add(pc.cast(parent, pa.int64()), first)
+        ),
         "pproc_unknown": _is_unknown(parent),
     }
     for name, column in own.items():

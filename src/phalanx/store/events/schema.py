@@ -132,8 +132,12 @@ CONTAINER_COLUMNS: Final[tuple[StoredColumn, ...]] = tuple(
 """What a runtime told. On the host they are absent; in a container they are UNKNOWN until a fact covers the time of the event (``container_unknown``)."""
 
 _FLAGS: Final = (
-    StoredColumn(name="pproc_unknown", type="bool", source="process", field="the parent is UNKNOWN (or the process is)"),
-    StoredColumn(name="lineage_unknown", type="bool", source="process", field="the chain of ancestors ends at an UNKNOWN process"),
+    StoredColumn(
+        name="pproc_unknown", type="bool", source="process", field="the parent is UNKNOWN (or the process is)"
+    ),
+    StoredColumn(
+        name="lineage_unknown", type="bool", source="process", field="the chain of ancestors ends at an UNKNOWN process"
+    ),
     StoredColumn(
         name="container_unknown",
         type="bool",

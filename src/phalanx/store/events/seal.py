@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from phalanx.model.columns import BatchHeader
-
 from phalanx.store.events.coverage import CoverageMap
 from phalanx.store.events.engine import Engine, text_literal
 from phalanx.store.events.hot import HotBatch, HotSegment, loss_notes
@@ -62,10 +61,11 @@ def seal(
         groups: list[list[int]] = [[hour] for hour in hours[: MAX_HOURS - 1]]
         if hours[MAX_HOURS - 1 :]:
             groups.append(hours[MAX_HOURS - 1 :])
-        manifests = []
-        for group in groups or [[]]:
-            manifests.append(_seal_hours(cursor, segment, batches, group, parts, next_number(), max(1, len(groups)), now_ns))
-    manifests = _with_whole(manifests, groups, batches)
+        of = max(1, len(groups))
+        bare = [
+            _seal_hours(cursor, segment, batches, group, parts, next_number(), of, now_ns) for group in groups or [[]]
+        ]
+    manifests = _with_whole(bare, groups, batches)
     for manifest in manifests:
         segment.committed.append(manifest)
         parts.commit(manifest)
@@ -85,10 +85,19 @@ def _seal_hours(
 ) -> Manifest:
     name = f"{number:012d}"
     where = f"ts_ns // {HOUR_NS} IN ({', '.join(map(str, hours))})" if hours else "false"
-    # With several parts each gets its own copy of the processes, under its own keys.
-    key = (lambda column: column) if of == 1 else (lambda column: f"CASE WHEN {column} < 0 THEN {column} ELSE ({number}::BIGINT << 32) | ({column} & 4294967295) END")
+
+    def key(column: str) -> str:
+        """With several parts each gets its own copy of the processes, under its own keys."""
+        own = f"CASE WHEN {column} < 0 THEN {column} ELSE ({number}::BIGINT << 32) | ({column} & 4294967295) END"
+        return column if of == 1 else own
+
     events, processes = parts.names(name)
-    _copy(cursor, f"SELECT * REPLACE ({key('proc')} AS proc) FROM hot_events WHERE {where} ORDER BY {_ORDER}", events, _SEAL_LEVEL)
+    _copy(
+        cursor,
+        f"SELECT * REPLACE ({key('proc')} AS proc) FROM hot_events WHERE {where} ORDER BY {_ORDER}",
+        events,
+        _SEAL_LEVEL,
+    )
     _copy(
         cursor,
         f"SELECT * REPLACE ({key('proc')} AS proc, {key('proc_parent')} AS proc_parent) FROM hot_processes ORDER BY proc",
@@ -151,8 +160,11 @@ def _describe(
     )
 
 
-def _with_whole(manifests: Sequence[Manifest], groups: Sequence[Sequence[int]], batches: Sequence[HotBatch]) -> list[Manifest]:
-    """``manifests`` with what the batches tell: each part covers its own hours, so that a part which is lost takes its coverage with it; all else is in the first."""
+def _with_whole(
+    manifests: Sequence[Manifest], groups: Sequence[Sequence[int]], batches: Sequence[HotBatch]
+) -> list[Manifest]:
+    """``manifests`` with what the batches tell: each part covers its own hours, so that a part which is lost takes its coverage with it; all
+    else is in the first."""
     covered = CoverageMap()
     losses: list[LossNote] = []
     for hot in batches:
@@ -184,7 +196,9 @@ def _coverage_of(covered: CoverageMap) -> tuple[AgentCoverage, ...]:
     by_agent: dict[str, list[Any]] = {}
     for agent, interval in covered.items():
         by_agent.setdefault(agent, []).append(interval)
-    return tuple(AgentCoverage(agent=agent, intervals=tuple(intervals)) for agent, intervals in sorted(by_agent.items()))
+    return tuple(
+        AgentCoverage(agent=agent, intervals=tuple(intervals)) for agent, intervals in sorted(by_agent.items())
+    )
 
 
 def compact(
@@ -199,7 +213,8 @@ def compact(
     name = f"{number:012d}"
     events, processes = parts.names(name)
     paths = {
-        which: ", ".join(text_literal(str(parts.path(manifest, which))) for manifest in old) for which in ("events", "process")
+        which: ", ".join(text_literal(str(parts.path(manifest, which))) for manifest in old)
+        for which in ("events", "process")
     }
     covered = CoverageMap()
     losses: list[LossNote] = []
@@ -234,5 +249,3 @@ def compact(
         raise RuntimeError("compaction has lost rows")
     parts.commit(manifest)
     return manifest
-
-

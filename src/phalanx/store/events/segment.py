@@ -21,7 +21,14 @@ from msgspec import Struct
 
 from phalanx.errors import CorruptError
 from phalanx.model.columns import BatchHeader, Coverage
-from phalanx.store.events.arrow import BATCH_SCHEMA, EVENT_SCHEMA, PROCESS_SCHEMA, one_list_offsets, one_number, one_text
+from phalanx.store.events.arrow import (
+    BATCH_SCHEMA,
+    EVENT_SCHEMA,
+    PROCESS_SCHEMA,
+    one_list_offsets,
+    one_number,
+    one_text,
+)
 from phalanx.store.events.wrap import Batch
 
 __all__ = ["MessageEncoder", "Recovered", "SegmentReader", "SegmentWriter", "segment_name", "segment_number"]

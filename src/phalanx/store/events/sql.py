@@ -23,7 +23,22 @@ _PROCESSLESS: Final = ", ".join(text_literal(kind) for kind in PROCESSLESS_KINDS
 _PROC_UNKNOWN: Final = f"(e.proc IS NULL AND e.kind NOT IN ({_PROCESSLESS}))"
 
 TEXT_COLUMNS: Final = {
-    "event": ("fd_name", "name", "filename", "interpreter", "path", "oldpath", "newpath", "target", "linkpath", "addr", "dns_name", "dir", "dev", "extra"),
+    "event": (
+        "fd_name",
+        "name",
+        "filename",
+        "interpreter",
+        "path",
+        "oldpath",
+        "newpath",
+        "target",
+        "linkpath",
+        "addr",
+        "dns_name",
+        "dir",
+        "dev",
+        "extra",
+    ),
     "process": ("proc_cmdline", "proc_exepath", "proc_user", "proc_cwd", "proc_container_id"),
 }
 """Where a text is looked for."""
@@ -79,7 +94,10 @@ def flat(
     wanted = {"ts_ns", "agent", "seq", *columns}
     for name in wanted - COLUMNS.keys():
         raise UsageError(f"there is no column {name!r} in the history of events")
-    by_source = {source: sorted(name for name in wanted if COLUMNS[name].source == source) for source in ("event", "process", "container")}
+    by_source = {
+        source: sorted(name for name in wanted if COLUMNS[name].source == source)
+        for source in ("event", "process", "container")
+    }
     event_columns = {name for name in by_source["event"] if name in _STORED_EVENT}
     outputs = {name: f"e.{name}" for name in event_columns}
     if "id" in wanted:

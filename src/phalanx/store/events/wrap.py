@@ -1,7 +1,7 @@
 """An agent's column batch as Arrow tables, without copying its buffers.
 
 What comes in is not trusted: a batch whose buffers point outside of it, whose text is not UTF-8, whose rows refer to processes that it does
-not hold, or that is larger than the bounds below is refused with :class:`~phalanx.errors.CorruptError` or :class:`~phalanx.errors.LimitError`; nothing of it is kept.
+not hold, or that is larger than the bounds below is refused with ``CorruptError`` or ``LimitError``; nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def _check_header(header: BatchHeader) -> None:
         if not text or len(text) > _MAX_NAME:
             raise CorruptError(f"{name} of the batch is empty or longer than {_MAX_NAME} characters")
     if not (0 <= header.rows <= MAX_BATCH_ROWS and 0 <= header.processes <= MAX_BATCH_ROWS):
-        raise LimitError(f"a batch holds at most {MAX_BATCH_ROWS} rows, this one says {header.rows} and {header.processes}")
+        raise LimitError(
+            f"a batch holds at most {MAX_BATCH_ROWS} rows, this one says {header.rows} and {header.processes}"
+        )
     if len(header.coverage) > _MAX_COVERAGE:
         raise LimitError(f"a batch tells at most {_MAX_COVERAGE} intervals, this one {len(header.coverage)}")
     for interval in header.coverage:
@@ -115,7 +117,10 @@ def wrap(block: bytes | bytearray | memoryview | pa.Buffer, *, header: BatchHead
         raise CorruptError(f"a column of the batch is broken: {str(error)[:200]}") from error
     if named:
         first = ".".join(next(iter(named)))
-        raise CorruptError(f"the batch has a column {first[:80]} that this version does not know", hint="update the hub before its agents")
+        raise CorruptError(
+            f"the batch has a column {first[:80]} that this version does not know",
+            hint="update the hub before its agents",
+        )
     kinds = _check_references(event, process)
     return Batch(header=header, event=event, process=process, kinds=kinds, nbytes=whole.size)
 
@@ -182,5 +187,8 @@ def _check_references(event: pa.RecordBatch, process: pa.RecordBatch) -> frozens
             raise CorruptError(f"an {what} of the batch refers to a process that the batch does not hold")
     kinds = frozenset(pc.unique(event.column("kind")).to_pylist())
     if not kinds <= KINDS:
-        raise CorruptError(f"the batch holds an event of the unknown kind {min(kinds - KINDS)[:40]!r}", hint="update the hub before its agents")
+        raise CorruptError(
+            f"the batch holds an event of the unknown kind {min(kinds - KINDS)[:40]!r}",
+            hint="update the hub before its agents",
+        )
     return kinds

@@ -137,7 +137,10 @@ class HotWriter:
     def wait(self, after: int, timeout_s: float) -> bool:
         """Waits until :attr:`position` is past ``after``."""
         with self._arrived:
-            return self._arrived.wait_for(lambda: self.position > after or self._closing, timeout_s) and self.position > after
+            return (
+                self._arrived.wait_for(lambda: self.position > after or self._closing, timeout_s)
+                and self.position > after
+            )
 
     def close(self) -> None:
         """Writes what waits and ends."""
@@ -251,7 +254,12 @@ class HotWriter:
             return
         age = (time.monotonic_ns() - segment.opened_ns) / 1e9
         options = self._options
-        if now or segment.rows >= options.seal_rows or self._file.size >= options.seal_bytes or age >= options.seal_age_s:
+        if (
+            now
+            or segment.rows >= options.seal_rows
+            or self._file.size >= options.seal_bytes
+            or age >= options.seal_age_s
+        ):
             self._close_segment()
 
     def _close_segment(self) -> None:

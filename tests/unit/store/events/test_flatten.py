@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conformance.event_samples import AGENT, batch_of, every_kind, samples
 
 from phalanx.errors import UsageError
 from phalanx.model.columns import EVENT_COLUMNS, PROCESS_COLUMNS
@@ -19,7 +20,6 @@ from phalanx.store.events.flatten import flatten, to_event, to_process
 from phalanx.store.events.hot import HotSegment
 from phalanx.store.events.schema import COLUMNS, PROCESSLESS_KINDS
 from phalanx.store.events.wrap import Batch, wrap
-from tests.conformance.event_samples import AGENT, batch_of, every_kind, samples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 I64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)
@@ -40,7 +40,11 @@ def value_for(name: str, kind: Any) -> st.SearchStrategy[Any]:
 
 
 def fields_of(struct: type[msgspec.Struct], skip: set[str]) -> dict[str, st.SearchStrategy[Any]]:
-    return {field.name: value_for(field.name, field.type) for field in msgspec.structs.fields(struct) if field.name not in skip}
+    return {
+        field.name: value_for(field.name, field.type)
+        for field in msgspec.structs.fields(struct)
+        if field.name not in skip
+    }
 
 
 PROCESSES: st.SearchStrategy[Process] = st.recursive(
@@ -59,10 +63,16 @@ def events(kind: str) -> st.SearchStrategy[Event]:
         "process": st.just(None) if kind in PROCESSLESS_KINDS else (st.just(UNKNOWN) | PROCESSES),
         "fd": DESCRIPTORS,
         "source": st.sampled_from(["syscall", "log"]),
-        "fields": st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | TEXT, max_size=3),
+        "fields": st.dictionaries(
+            TEXT, st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | TEXT, max_size=3
+        ),
         "by_cpu": st.dictionaries(TEXT, st.integers(min_value=0, max_value=2**53), max_size=3),
     }
-    chosen = {field.name: special[field.name] if field.name in special else value_for(field.name, field.type) for field in msgspec.structs.fields(member) if field.name != "container"}
+    chosen = {
+        field.name: special[field.name] if field.name in special else value_for(field.name, field.type)
+        for field in msgspec.structs.fields(member)
+        if field.name != "container"
+    }
     return st.builds(member, **chosen)
 
 
@@ -111,7 +121,10 @@ def test_every_field_of_every_event_and_process_has_its_place_in_the_layout() ->
         for field in msgspec.structs.fields(member):
             if field.name in ("container", "agent"):
                 continue  # joined when asked; told by the batch
-            assert f"Event.{field.name}" in placed or f".{field.name}" in placed or field.name in ("flags",), (kind, field.name)
+            assert f"Event.{field.name}" in placed or f".{field.name}" in placed or field.name in ("flags",), (
+                kind,
+                field.name,
+            )
 
 
 def test_the_flat_relation_names_every_stored_column() -> None:
@@ -128,14 +141,21 @@ def test_the_flat_relation_names_every_stored_column() -> None:
 def test_the_process_relation_says_what_the_structs_say(processes: list[Process]) -> None:
     from phalanx.model.event import Exec
 
-    made = [Exec(ts_ns=number, agent=AGENT, seq=number, type="execve", process=process) for number, process in enumerate(processes)]
+    made = [
+        Exec(ts_ns=number, agent=AGENT, seq=number, type="execve", process=process)
+        for number, process in enumerate(processes)
+    ]
     segment = HotSegment(3, None)  # type: ignore[arg-type]
     segment.add(wrap(flatten(made, batch="b", host="h", boot="x")), 1, 0)
     relation = {row["proc"]: row for row in segment.processes().to_pylist()}
     for event, process in zip(segment.events().to_pylist(), processes, strict=True):
         row = relation[event["proc"]]
         above = list(process.ancestors())
-        assert (row["proc_name"], row["proc_args"], row["proc_cmdline"]) == (process.name, process.args, process.cmdline)
+        assert (row["proc_name"], row["proc_args"], row["proc_cmdline"]) == (
+            process.name,
+            process.args,
+            process.cmdline,
+        )
         assert row["aname"] == [one.name for one in above]
         assert row["acmdline"] == [one.cmdline for one in above]
         assert row["apid"] == [one.pid for one in above]

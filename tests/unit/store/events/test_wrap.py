@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conformance.event_samples import batch_of, every_kind, samples
 
 from phalanx.errors import CorruptError, LimitError
-from phalanx.model.columns import BatchHeader, ColumnBuffers, encode_header
+from phalanx.model.columns import ColumnBuffers, encode_header
 from phalanx.store.events.hot import HotSegment
 from phalanx.store.events.wrap import MAX_BATCH_BYTES, Batch, read_header, wrap
-from tests.conformance.event_samples import batch_of, every_kind, samples
 
 BLOCK = batch_of([*every_kind(), *samples(30, first_seq=100)], "one")
 HEADER = read_header(BLOCK)
@@ -69,7 +69,8 @@ def test_a_cut_batch_is_read_or_refused(cut: int) -> None:
     table=st.sampled_from(["event", "process"]),
     index=st.integers(min_value=0, max_value=200),
     field=st.sampled_from(["data", "validity", "offsets", "list_offsets"]),
-    offset=st.integers(min_value=-(2**40), max_value=2**40) | st.integers(min_value=0, max_value=len(BLOCK)).map(lambda at: at // 8 * 8),
+    offset=st.integers(min_value=-(2**40), max_value=2**40)
+    | st.integers(min_value=0, max_value=len(BLOCK)).map(lambda at: at // 8 * 8),
     length=st.integers(min_value=-5, max_value=2**40) | st.integers(min_value=0, max_value=5000),
 )
 def test_any_place_of_a_buffer_is_read_or_refused(table: str, index: int, field: str, offset: int, length: int) -> None:
@@ -96,16 +97,24 @@ def test_any_place_of_a_buffer_is_read_or_refused(table: str, index: int, field:
         {"agent": "a" * 300},
         {"columns": HEADER.columns[1:]},
         {"columns": (*HEADER.columns, HEADER.columns[0])},
-        {"columns": (*HEADER.columns, ColumnBuffers(table="event", name="from_the_future", data=HEADER.columns[0].data))},
+        {
+            "columns": (
+                *HEADER.columns,
+                ColumnBuffers(table="event", name="from_the_future", data=HEADER.columns[0].data),
+            )
+        },
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_header_that_does_not_fit_its_buffers_is_refused(change: dict[str, Any]) -> None:
     header = msgspec.structs.replace(HEADER, **change)
-    with pytest.raises((CorruptError, LimitError)):
-        head = encode_header(header)
-        read_header(head)
+
+    def take() -> None:
+        read_header(encode_header(header))
         wrap(BLOCK, header=header)
+
+    with pytest.raises((CorruptError, LimitError)):
+        take()
 
 
 def test_a_batch_beyond_the_bound_is_refused_before_it_is_read() -> None:
