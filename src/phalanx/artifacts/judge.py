@@ -71,11 +71,11 @@ class VexStatement(Struct, frozen=True, kw_only=True):
 
 def read_ignores(path: Path) -> list[IgnoreRule]:
     """The rules of an ignore file; UsageError when one lacks its id or reason, because an exception without a reason outlives its author."""
-    import yaml
+    from phalanx.text.yaml import load_yaml
 
     try:
-        made = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        made = load_yaml(path.read_bytes()) or {}
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}"[:500]) from error
     rows = made.get("ignore") if isinstance(made, dict) else None
     if not isinstance(rows, list):

@@ -254,11 +254,11 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
 
 def check_compose(path: str, data: bytes) -> Iterator[Issue]:
     """A Compose file: what opens the host to a container."""
-    import yaml
+    from phalanx.text.yaml import load_yaml
 
     try:
-        made = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 — both are safe loaders
-    except (yaml.YAMLError, RecursionError, ValueError):
+        made = load_yaml(data)
+    except ValueError:
         return
     services = made.get("services") if isinstance(made, dict) else None
     for name, service in services.items() if isinstance(services, dict) else ():

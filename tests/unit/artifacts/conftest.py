@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,7 +65,12 @@ def oci_layout(place: Path, layers: list[bytes], config: dict[str, object] | Non
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config_blob},
         "layers": [put(gzip.compress(layer, 1, mtime=0)) for layer in layers],
     }
-    index = {"schemaVersion": 2, "manifests": [{**put(json.dumps(manifest).encode()), "annotations": {"org.opencontainers.image.ref.name": "latest"}}]}
+    index = {
+        "schemaVersion": 2,
+        "manifests": [
+            {**put(json.dumps(manifest).encode()), "annotations": {"org.opencontainers.image.ref.name": "latest"}}
+        ],
+    }
     (place / "index.json").write_text(json.dumps(index))
     (place / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     return place
@@ -74,7 +80,9 @@ def oci_layout(place: Path, layers: list[bytes], config: dict[str, object] | Non
 def tree(tmp_path: Path) -> Callable[..., Inventory]:
     """Writes files into a directory and takes its inventory."""
 
-    def made(files: Mapping[str, bytes | str], *, executable: frozenset[str] = frozenset(), **options: object) -> Inventory:
+    def made(
+        files: Mapping[str, bytes | str], *, executable: frozenset[str] = frozenset(), **options: object
+    ) -> Inventory:
         for name, content in files.items():
             path = tmp_path / "tree" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +92,9 @@ def tree(tmp_path: Path) -> Callable[..., Inventory]:
         return directory_inventory(tmp_path / "tree", target="tree", **options)  # type: ignore[arg-type]
 
     return made
+
+
+@pytest.fixture
+def make() -> SimpleNamespace:
+    """``make.tar``, ``make.zip`` and ``make.oci``: the functions above."""
+    return SimpleNamespace(tar=tar_of, zip=zip_of, oci=oci_layout)

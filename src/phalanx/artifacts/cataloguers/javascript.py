@@ -121,9 +121,9 @@ def yarn_lock(path: str, data: bytes) -> Iterator[Component]:
 
 def pnpm_lock(path: str, data: bytes) -> Iterator[Component]:
     """``pnpm-lock.yaml``, lock file versions 5, 6 and 9: keys ``/name/1.0.0``, ``/name@1.0.0`` and ``name@1.0.0``."""
-    import yaml
+    from phalanx.text.yaml import load_yaml
 
-    lock = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 — both are safe loaders
+    lock = load_yaml(data)
     packages = lock.get("packages") if isinstance(lock, dict) else None
     for key, item in (packages or {}).items():
         text = str(key).lstrip("/").partition("(")[0]

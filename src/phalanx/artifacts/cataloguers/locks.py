@@ -23,9 +23,9 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _yaml(data: bytes) -> dict[str, Any]:
-    import yaml
+    from phalanx.text.yaml import load_yaml
 
-    made = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 — both are safe loaders
+    made = load_yaml(data)
     if not isinstance(made, dict):
         raise ValueError("not a mapping")
     return made
