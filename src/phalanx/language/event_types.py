@@ -20,7 +20,7 @@ TYPES_OF: Final[dict[str, tuple[str, ...]]] = {
     "bind": ("bind",),
     "listen": ("listen",),
     "socket": ("socket", "socketpair"),
-    "send": ("sendto", "sendmsg", "recvfrom", "recvmsg"),
+    "send": ("sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"),
     "dup": ("dup", "dup2", "dup3", "fcntl"),
     "namespace": ("setns", "unshare", "chroot", "pivot_root"),
     "mount": ("mount", "umount", "umount2", "move_mount", "fsopen"),

@@ -89,6 +89,7 @@ CALLS: Final[tuple[Call, ...]] = (
     Call("bind", "bind", 49, 361, handler=Handler.SOCKET, fd=0, when=When.ALWAYS),
     Call("listen", "listen", 50, 363, handler=Handler.SOCKET, fd=0, when=When.ALWAYS),
     Call("socket", "socket", 41, 359, fd=RET, when=When.RULES, bulk=True),
+    Call("socket", "socketpair", 53, 360, bulk=True),
     Call("send", "sendto", 44, 369, handler=Handler.MESSAGE, fd=0, when=When.DNS, bulk=True),
     Call("send", "sendmsg", 46, 370, handler=Handler.MESSAGE, fd=0, when=When.DNS, bulk=True),
     Call("send", "sendmmsg", 307, 345, handler=Handler.MESSAGE, fd=0, when=When.DNS, bulk=True),
@@ -147,6 +148,8 @@ CALLS: Final[tuple[Call, ...]] = (
     Call("cred", "setregid", 114, 71, when=When.ALWAYS),
     Call("cred", "setresuid", 117, 164, when=When.ALWAYS),
     Call("cred", "setresgid", 119, 170, when=When.ALWAYS),
+    Call("cred", "setfsuid", 122, 138),
+    Call("cred", "setfsgid", 123, 139),
     Call("cred", "capset", 126, 185, when=When.ALWAYS),
     Call("cred", "prctl", 157, 172, when=When.ALWAYS),
     Call("memfd", "memfd_create", 319, 356, fd=RET, name_arg=0, when=When.ALWAYS),
@@ -183,5 +186,7 @@ ALIASES32: Final[dict[int, str]] = {
     55: "fcntl",
     221: "fcntl",
     22: "umount2",
+    215: "setfsuid",
+    216: "setfsgid",
 }
 """Further numbers of 32-bit programs: calls that i386 has twice, for 16-bit and for 32-bit user ids."""

@@ -12,6 +12,10 @@ from phalanx.errors import SensorError
 __all__ = ["Check", "checks", "hint", "require"]
 
 
+_OBJECT = Path(__file__).with_name("phalanx.bpf.o")
+# os.path.exists throughout: Path.exists raises where a directory may not be entered
+
+
 class Check(Struct, frozen=True, kw_only=True):
     """One thing that the sensor needs."""
 
@@ -67,19 +71,19 @@ def checks() -> list[Check]:
         ),
         Check(
             name="type information",
-            ok=btf.exists(),
-            found=str(btf) if btf.exists() else "no BTF",
+            ok=os.path.exists(btf),
+            found=str(btf) if os.path.exists(btf) else "no BTF",
             remedy=None
-            if btf.exists()
+            if os.path.exists(btf)
             else "the kernel of WSL has no BTF by default: run phalanx on a Linux machine or virtual machine"
             if _wsl()
             else "a kernel built with CONFIG_DEBUG_INFO_BTF is needed (those of Debian 12 and Ubuntu 24.04 are)",
         ),
         Check(
             name="kernel object",
-            ok=Path(__file__).with_name("phalanx.bpf.o").exists(),
+            ok=os.path.exists(_OBJECT),
             found="phalanx.bpf.o",
-            remedy=None if Path(__file__).with_name("phalanx.bpf.o").exists() else "build it: make bpf",
+            remedy=None if os.path.exists(_OBJECT) else "build it: make bpf",
         ),
         Check(
             name="host",

@@ -45,6 +45,7 @@ static __always_inline __u32 socket_call(__u32 which)
 	case 3: return NR_CONNECT;
 	case 4: return 50;
 	case 5: return 43;
+	case 8: return 53;
 	case 9:
 	case 11: return NR_SENDTO;
 	case 12: return NR_RECVFROM;
