@@ -53,6 +53,7 @@ def checks() -> list[Check]:
     release = os.uname().release
     version = tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in release.split(".")[:2])
     root = os.geteuid() == 0
+    may_load = _capability(21) or (_capability(39) and _capability(38))  # SYS_ADMIN, or BPF and PERFMON
     btf = Path("/sys/kernel/btf/vmlinux")
     found = [
         Check(
@@ -65,9 +66,14 @@ def checks() -> list[Check]:
         ),
         Check(
             name="rights",
-            ok=(root and _capability(21)) or (_capability(39) and _capability(38)),
-            found="root" if root else f"user id {os.geteuid()}",
-            remedy=None if root else "run the agent as root: only root may load programs into the kernel",
+            ok=may_load,
+            found=("root" if root else f"user id {os.geteuid()}")
+            + ("" if may_load else " without CAP_BPF and CAP_PERFMON"),
+            remedy=None
+            if may_load
+            else "give this container CAP_BPF and CAP_PERFMON"
+            if root
+            else "run the agent as root: only root may load programs into the kernel",
         ),
         Check(
             name="type information",

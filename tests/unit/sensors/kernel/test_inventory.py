@@ -46,6 +46,7 @@ def test_a_name_that_imitates_proc_stat_does_not_shift_its_fields(tmp_path: Path
 
 def checks_of(prepare) -> dict[str, tuple[bool, str | None]]:
     """The doctor's words in a child that ``prepare`` has put into another position."""
+    doctor.checks()  # whatever it imports, before the interpreter's own files may be out of reach
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
