@@ -63,11 +63,12 @@ class HubClient:
         """``url`` with ``token`` for a hub reached by network; else the socket at ``socket_path`` (or the usual places)."""
         self._token = token
         self._url = url
-        self._socket = None if url else socket_path or _find_socket()
+        self._socket = socket_path
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._url is None:
-            return _UnixConnection(self._socket or "")
+            self._socket = self._socket or _find_socket()  # only now: a command may turn out not to need a hub
+            return _UnixConnection(self._socket)
         parts = urlsplit(self._url)
         if parts.scheme == "https" and parts.hostname:
             return http.client.HTTPSConnection(

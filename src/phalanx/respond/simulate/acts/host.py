@@ -39,11 +39,11 @@ if sys.argv[1] == "program":  # r0 = 0; exit: a socket filter that drops nothing
     licence = ctypes.create_string_buffer(b"GPL")
     attributes = struct.pack("<IIQQ", 1, 2, ctypes.addressof(code), ctypes.addressof(licence)) + bytes(104)
     command = 5
-else:  # an array of one element
-    attributes = struct.pack("<IIII", 2, 4, 4, 1) + bytes(112)
-    command = 0
-if libc.syscall(number, command, attributes, len(attributes)) < 0:
-    raise OSError(ctypes.get_errno(), "bpf")
+else:  # pin an object that does not exist: refused
+    path = ctypes.create_string_buffer(b"/sys/fs/bpf/simulation")
+    attributes = struct.pack("<QiI", ctypes.addressof(path), -1, 0) + bytes(112)
+    command = 6
+libc.syscall(number, command, attributes, len(attributes))
 """
 _HIDE: Final = """
 import ctypes, os, signal, sys, time
@@ -113,7 +113,7 @@ ACTS: Final = (
     Act(
         id="PHX-KRN-002",
         attack=lambda stage: _by(stage, _BPF, "program"),
-        twin=lambda stage: _by(stage, _BPF, "map"),
+        twin=lambda stage: _by(stage, _BPF, "pin"),
     ),
     Act(id="PHX-DEF-001", attack=_log, twin=lambda stage: _log(stage, "/usr/sbin/logrotate")),
     Act(id="PHX-DEF-002", attack=_history, twin=lambda stage: _history(stage, "/usr/bin/bash")),
