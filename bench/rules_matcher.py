@@ -15,6 +15,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import msgspec
+
 from _closures import Closures
 from phalanx.language import RuleSet, RuleSource, load_rules
 from phalanx.language.matcher import Matcher
@@ -319,7 +321,7 @@ def large_set() -> str:
 """
     ]
     for number in range(120):
-        parts.append(
+        parts.append(  # noqa: PERF401
             f"- macro: tool{number}_at_work\n  condition: >\n    (proc.name in (tool{number}, tool{number}d) and (fd.name startswith /etc/tool{number}/ or\n"
             f'     proc.pname = starter{number} or proc.aname[2] = starter{number} or proc.cmdline startswith "tool{number} --config"))\n'
         )

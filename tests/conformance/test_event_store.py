@@ -36,7 +36,7 @@ from phalanx.store.events.interface import Cancel, EventStore
 from phalanx.store.events.log import LogEventStore
 from phalanx.store.events.options import LogOptions
 
-PHASES = ("hot", "sealed", "compacted", "mixed", "reopened")
+PHASES = ("hot", "compacted", "mixed", "reopened")
 NOW = T0 + 100 * HOUR
 
 
@@ -61,7 +61,7 @@ class LogMember:
             self.store.append(block)
             if (self.phase == "compacted" and number % 2 == 0) or (self.phase == "mixed" and number == half):
                 self.seal()
-        if self.phase in ("sealed", "compacted"):
+        if self.phase == "compacted":
             self.seal()
         if self.phase == "reopened":
             self.store.close()

@@ -150,7 +150,9 @@ def _switch(options: argparse.Namespace) -> int:
 
     state = options.state or from_environment().state
     try:
-        os.makedirs(state, mode=0o700, exist_ok=True)
+        from .report import private
+
+        private(os.path.join(state, "spool"))
         path = os.path.join(state, "control")
         with open(path + ".new", "w", encoding="ascii") as file:
             file.write(options.command + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 
 from .errors import ConfigError
@@ -86,7 +85,7 @@ def from_environment(environ: dict[str, str] | None = None) -> Config:
         token=get("TOKEN"),
         verify_key=get("VERIFY_KEY"),
         report=get("REPORT"),
-        state=get("STATE") or os.path.join(tempfile.gettempdir(), f"phalanx-app-{os.getuid()}"),
+        state=get("STATE") or os.path.join(env.get("TMPDIR") or "/tmp", f"phalanx-app-{os.getuid()}"),  # noqa: S108 - its owner and mode are checked before use
         spool_bytes=int(_number("SPOOL_BYTES", get("SPOOL_BYTES", str(8 * 1024 * 1024)), int)),
         queue_messages=max(1, int(_number("QUEUE_MESSAGES", get("QUEUE_MESSAGES", "1000"), int))),
         mode=mode,

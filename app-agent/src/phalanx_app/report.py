@@ -9,13 +9,9 @@ from __future__ import annotations
 import collections
 import json
 import os
-import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-import uuid
 from typing import Any
 
 from . import runtime
@@ -25,8 +21,20 @@ from .version import VERSION
 WIRE = 1
 BATCH_MESSAGES = 200
 _open = open
-_urlopen = urllib.request.urlopen
-"""The interpreter's own functions, taken before sinks are wrapped."""
+"""The interpreter's own, taken before sinks are wrapped. Libraries for sending are imported when something is sent, by a thread that belongs to no request."""
+
+
+def private(directory: str) -> None:
+    """Make a directory and the one above it, for this user alone.
+
+    Raises:
+        OSError: when one of them belongs to somebody else or others may write there: what is spooled is not for them.
+    """
+    for one in (os.path.dirname(directory), directory):
+        os.makedirs(one, mode=0o700, exist_ok=True)
+        stat = os.stat(one)
+        if stat.st_uid != os.getuid() or stat.st_mode & 0o022:
+            raise PermissionError(f"{one} is not private")
 
 
 class Spool:
@@ -45,7 +53,7 @@ class Spool:
             self.dropped += 1
             return
         try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            private(self.directory)
             self._make_room(len(data))
             self._number += 1
             name = os.path.join(self.directory, f"{time.time_ns():020d}-{os.getpid()}-{self._number}.json")
@@ -93,7 +101,7 @@ class Reporter:
         self.sent = 0
         self.failures = 0
         self.file_errors = 0
-        self.instance = uuid.uuid4().hex
+        self.instance = os.urandom(16).hex()
         self._queue: collections.deque[dict[str, Any]] = collections.deque()
         self._seen: dict[str, int] = {}
         self._wake = threading.Event()
@@ -101,6 +109,7 @@ class Reporter:
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._stopping = False
+        self._heard = bool(self.config.hub or self.config.report)
         self._last_health = 0.0
         self._last_inventory = -1
         self.spool = Spool(os.path.join(self.config.state, "spool"), self.config.spool_bytes)
@@ -181,7 +190,7 @@ class Reporter:
     def after_fork(self) -> None:
         """A child process has no thread and an identity of its own; what was queued before belongs to the parent."""
         self._pid = os.getpid()
-        self.instance = uuid.uuid4().hex
+        self.instance = os.urandom(16).hex()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread = None
@@ -205,7 +214,7 @@ class Reporter:
         if now - self._last_health > 60:
             self._last_health = now
             self._queue.append({"kind": "health", "time": _now(), **self.state()})
-        inventory = self.agent.inventory
+        inventory = self.agent.inventory if self._heard else None
         if inventory is not None and inventory.version != self._last_inventory and len(self._queue) < self.config.queue_messages:
             self._last_inventory = inventory.version
             self._queue.append({"kind": "inventory", "time": _now(), **inventory.snapshot()})
@@ -271,11 +280,13 @@ class Reporter:
 
     def envelope(self, messages: list[dict[str, Any]]) -> bytes:
         """A batch as it goes over the wire."""
+        import socket
+
         config = self.config
         return json.dumps(
             {
                 "wire": WIRE,
-                "batch": uuid.uuid4().hex,
+                "batch": os.urandom(16).hex(),
                 "agent": {
                     "version": VERSION,
                     "instance": self.instance,
@@ -295,12 +306,15 @@ class Reporter:
         ).encode("utf-8", "replace")
 
     def _post(self, data: bytes) -> bool:
+        import urllib.error
+        import urllib.request
+
         headers = {"Content-Type": "application/json", "User-Agent": f"phalanx-app/{VERSION}"}
         if self.config.token:
             headers["Authorization"] = f"Bearer {self.config.token}"
         request = urllib.request.Request(f"{self.config.hub}/api/v1/app-agent/batches", data, headers)  # noqa: S310
         try:
-            with _urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 body = answer.read(65_536)
         except urllib.error.HTTPError as error:
             self.failures += 1
@@ -351,7 +365,7 @@ class Reporter:
         try:
             self._queue.append({"kind": "health", "time": _now(), **self.state()})
             inventory = self.agent.inventory
-            if inventory is not None:
+            if inventory is not None and self._heard:
                 self._queue.append({"kind": "inventory", "time": _now(), **inventory.snapshot()})
             self._write_file()
             self.send()

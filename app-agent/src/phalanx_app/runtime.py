@@ -6,7 +6,6 @@ import contextlib
 import sys
 import threading
 import time
-import traceback
 from contextvars import Token
 from typing import Any
 
@@ -63,6 +62,8 @@ class Runtime:
 
     def failed(self, where: str) -> None:
         """Count and keep a failure of the agent itself. Call it inside `except`."""
+        import traceback
+
         self.counters.errors += 1
         if len(self.last_errors) < 20:
             self.last_errors.append(f"{where}: {traceback.format_exc(limit=-4)[-1500:]}")

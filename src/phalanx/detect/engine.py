@@ -211,6 +211,8 @@ class Engine:
         self._order[self._serial] = (container, waiting)
         self._by_container.setdefault(container, OrderedDict())[self._serial] = waiting
         self._undue.append((now + DECIDE_NS, self._serial))
+        if len(self._undue) > 4 * MAX_WAITING:
+            self._undue = deque(entry for entry in self._undue if entry[1] in self._order)
 
     def _forget(self, serial: int) -> None:
         container, _ = self._order.pop(serial)

@@ -168,7 +168,7 @@ class _Loader:
                 self.collector._item = ""
             return None
         wrong: list[RuleError] = []
-        template = parse_output(item.output, typer, wrong.append)
+        template = parse_output(item.output, Typer(self.tree, item.output), wrong.append)
         for bad in wrong:
             if item.skip_unknown and getattr(bad, "code", "") == "unknown_field":
                 return self._skipped(item, bad)
@@ -328,7 +328,7 @@ def _finish(
         if not wanted & universe.sensed:
             names = universe.names(wanted)
             dormant = (
-                f"no sensor gives the event type {', '.join(names[:8])}" if names else "no event type can satisfy it"
+                f"no sensor gives the event type {', '.join(names[:8])}" if names else "no event type can satisfy it: what it asks for never comes together"
             )
         elif not live & universe.sensed:
             dormant = (

@@ -51,7 +51,8 @@ UPDATEINFO = """<updates><update type="security"><id>ALAS2023-2024-1</id><title>
  <pkglist><collection><package name="curl" epoch="1" version="8.0" release="2.amzn2023" arch="x86_64"/></collection></pkglist></update>
  <update type="bugfix"><id>X</id></update></updates>"""
 CNVD = """<vulnerabilitys><vulnerability><number>CNVD-2021-95914</number><cves><cve><cveNumber>CVE-2021-44228</cveNumber></cve></cves>
- <title>Apache Log4j2远程代码执行漏洞</title><openTime>2021-12-10</openTime></vulnerability><vulnerability><number>CNVD-1</number></vulnerability></vulnerabilitys>"""
+ <title>Apache Log4j2远程代码执行漏洞</title><openTime>2021-12-10</openTime></vulnerability>
+ <vulnerability><number>CNVD-1</number></vulnerability></vulnerabilitys>"""
 CNNVD = """<cnnvd><entry><name>Apache Log4j 代码问题漏洞</name><vuln-id>CNNVD-202112-799</vuln-id><published>2021-12-10</published>
  <other-id><cve-id>CVE-2021-44228</cve-id></other-id></entry></cnnvd>"""
 OPENSSL = "pkg:rpm/redhat/openssl@3.0.7-25.el9?arch=x86_64&epoch=1"

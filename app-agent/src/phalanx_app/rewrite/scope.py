@@ -18,6 +18,7 @@ class Scope:
         self._known: dict[str, bool] = {}
         self._files: dict[str, bool] = {}
         self._short: dict[str, str] = {}
+        self._real: dict[str, str] = {}
         library = sysconfig.get_paths()
         self._library = tuple({os.path.realpath(library[one]).rstrip(os.sep) + os.sep for one in ("stdlib", "platstdlib")})
 
@@ -33,7 +34,12 @@ class Scope:
     def _file(self, path: str) -> bool:
         if not path or path[0] == "<":
             return False
-        return self._directory(os.path.dirname(os.path.realpath(path)))
+        # A directory is resolved once; a file that is itself a link counts where the link lies.
+        directory = os.path.dirname(path)
+        real = self._real.get(directory)
+        if real is None:
+            real = self._real[directory] = os.path.realpath(directory or ".")
+        return self._directory(real)
 
     def _directory(self, directory: str) -> bool:
         known = self._known.get(directory)

@@ -15,6 +15,9 @@ __all__ = ["bun_lock", "package_json", "package_lock", "project_json", "pnpm_loc
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\S*")
 
 
+_PNPM: Final = re.compile(r"(?P<name>(?:@[^/@]+/)?[^/@]+)[@/](?P<version>[0-9][^/]*)")
+
+
 def _component(
     name: str, version: str, method: str, *, declared: bool = True, development: bool = False, **more: Any
 ) -> Component:
@@ -127,12 +130,10 @@ def pnpm_lock(path: str, data: bytes) -> Iterator[Component]:
     packages = lock.get("packages") if isinstance(lock, dict) else None
     for key, item in (packages or {}).items():
         text = str(key).lstrip("/").partition("(")[0]
-        at = text.find("@", 1)
-        if at > 0:
-            name, version = text[:at], text[at + 1 :]
-        else:
-            name, _, version = text.rpartition("/")
-        version = version.partition("_")[0]
+        match = _PNPM.fullmatch(text)
+        if match is None:
+            continue
+        name, version = match["name"], match["version"].partition("_")[0]
         if name and _VERSION.match(version):
             yield _component(
                 name, version, "pnpm-lock.yaml", development=isinstance(item, dict) and bool(item.get("dev"))

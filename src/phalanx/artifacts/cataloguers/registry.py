@@ -64,6 +64,9 @@ _REQUIREMENTS: Final = re.compile(r"(?:.*[-_.])?requirements(?:[-_.].*)?\.(?:txt
 _LOCKS_IN_IMAGES: Final = frozenset({"Cargo.lock"})
 
 
+_SHIPPED: Final = ("node_modules/", "site-packages/", "dist-packages/")
+
+
 def find_cataloguer(path: str, *, declared: bool) -> Cataloguer | None:
     """The cataloguer of the file ``path``; None when its name says nothing.
 
@@ -85,11 +88,7 @@ def find_cataloguer(path: str, *, declared: bool) -> Cataloguer | None:
         cataloguer = _LOCKS.get(name)
         if cataloguer is not None:
             # What an installed package ships of its own development files is not what is installed.
-            return (
-                None
-                if "/node_modules/" in path or "site-packages/" in path or "/dist-packages/" in path
-                else cataloguer
-            )
+            return None if any(place in path for place in _SHIPPED) else cataloguer
     return _by_place(path, name, declared)
 
 

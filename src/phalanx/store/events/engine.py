@@ -26,16 +26,17 @@ def text_literal(text: str) -> str:
 class Engine:
     """One in-memory database without tables; every question gets a connection of its own to it."""
 
-    def __init__(self, root: Path, *, memory_bytes: int, temporary_bytes: int, threads: int) -> None:
+    def __init__(self, root: Path, *, name: str, memory_bytes: int, temporary_bytes: int, threads: int) -> None:
         """
         Args:
             root: the store's directory; the only one that the engine may read and write.
+            name: of its temporary directory under ``root/tmp``.
             memory_bytes: what the engine may hold in memory over all questions; it spills beyond.
-            temporary_bytes: what it may spill to ``root/tmp``.
+            temporary_bytes: what it may spill there.
         """
         import duckdb
 
-        self.temporary = root / "tmp"
+        self.temporary = root / "tmp" / name
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir(parents=True)
         self._database = duckdb.connect(

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,6 +57,9 @@ from phalanx.store.events.wrap import read_header, wrap
 from phalanx.store.events.writer import HotWriter
 
 __all__ = ["LogEventStore"]
+
+_MAINTENANCE_NICE: Final = 10
+"""Priority of the maintenance thread, as of nice(1)."""
 
 
 class LogEventStore(EventStore):
@@ -96,9 +99,18 @@ class LogEventStore(EventStore):
         self._number = 0
         self._engine = Engine(
             root,
+            name="ask",
             memory_bytes=self._options.memory_bytes,
             temporary_bytes=self._options.temporary_bytes,
             threads=self._options.threads,
+        )
+        # Of its own, with one thread that yields to those that answer questions.
+        self._sealer = Engine(
+            root,
+            name="seal",
+            memory_bytes=self._options.seal_memory_bytes,
+            temporary_bytes=self._options.temporary_bytes,
+            threads=1,
         )
         self._live = Live(self._directory)
         self._wake = threading.Event()
@@ -106,7 +118,7 @@ class LogEventStore(EventStore):
         self._writer = HotWriter(
             self._hot, self._live, self._options, self._next_number, clock=clock, on_closed=self._wake.set
         )
-        self._maintenance = Maintenance(self._live, self._engine, self._options, self._next_number, clock=clock)
+        self._maintenance = Maintenance(self._live, self._sealer, self._options, self._next_number, clock=clock)
         self._cut_bytes = 0
         self._corrupt_batches = 0
         self._failures = 0
@@ -422,6 +434,8 @@ class LogEventStore(EventStore):
     def _maintain_always(self) -> None:
         import duckdb
 
+        with contextlib.suppress(PermissionError):  # where not even that is allowed it runs as all others
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _MAINTENANCE_NICE)
         while not self._ended.is_set():
             self._wake.wait(self._options.maintenance_s)
             self._wake.clear()
@@ -499,4 +513,5 @@ class LogEventStore(EventStore):
         if self._maintainer is not None:
             self._maintainer.join()
         self._engine.close()
+        self._sealer.close()
         os.close(self._lock_file)

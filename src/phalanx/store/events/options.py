@@ -32,6 +32,8 @@ class LogOptions(Struct, frozen=True, kw_only=True):
     """Ids of batches that are recognised when they come again, the youngest."""
     memory_bytes: int = 512 * _MIB
     """What the engine may hold in memory for all questions together."""
+    seal_memory_bytes: int = 512 * _MIB
+    """The same for sealing and compaction, which spill beyond it."""
     temporary_bytes: int = 8 * 1024 * _MIB
     """What it may spill to the disk."""
     threads: int = 2

@@ -57,10 +57,12 @@ export function open(own) {
   source = new EventSource(url);
   source.addEventListener("open", () => {
     brokeAt = null;
+    document.documentElement.dataset["stream"] = "open";
     draw();
   });
   source.addEventListener("error", () => {
     brokeAt ??= Date.now();
+    document.documentElement.dataset["stream"] = "lost";
     draw();
     if (source?.readyState === EventSource.CLOSED) {
       source = null;
