@@ -328,7 +328,9 @@ def _finish(
         if not wanted & universe.sensed:
             names = universe.names(wanted)
             dormant = (
-                f"no sensor gives the event type {', '.join(names[:8])}" if names else "no event type can satisfy it: what it asks for never comes together"
+                f"no sensor gives the event type {', '.join(names[:8])}"
+                if names
+                else "no event type can satisfy it: what it asks for never comes together"
             )
         elif not live & universe.sensed:
             dormant = (

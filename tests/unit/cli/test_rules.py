@@ -36,7 +36,9 @@ def good(tmp_path: Path) -> str:
     return str(tmp_path / "good.yaml")
 
 
-def test_check_ends_with_the_counts_and_names_why_a_rule_is_dormant(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_ends_with_the_counts_and_names_why_a_rule_is_dormant(
+    good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["rules", "check", good]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "rules=2 macros=1 lists=1 fields=4 errors=0 warnings=0 live=1 dormant=1"
@@ -72,7 +74,9 @@ def test_check_as_json_and_of_a_directory(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_hostile_rule_text_is_shown_and_does_not_act(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "x.yaml").write_text('- rule: "a\\e[2Jb"\n  desc: d\n  condition: proc.nmae = "\\u202e"\n  output: o\n  priority: INFO\n')
+    (tmp_path / "x.yaml").write_text(
+        '- rule: "a\\e[2Jb"\n  desc: d\n  condition: proc.nmae = "\\u202e"\n  output: o\n  priority: INFO\n'
+    )
     main(["rules", "check", "-v", str(tmp_path)])
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -83,7 +87,14 @@ def test_hostile_rule_text_is_shown_and_does_not_act(tmp_path: Path, capsys: pyt
 def events(tmp_path: Path) -> str:
     names = ("bash", "vim", "sh")
     made = [
-        Exec(ts_ns=seq, agent="a", seq=seq, type="execve", container=None, process=Process(id=f"b:{seq}:1", pid=seq, start_ns=1, name=name, parent=None))
+        Exec(
+            ts_ns=seq,
+            agent="a",
+            seq=seq,
+            type="execve",
+            container=None,
+            process=Process(id=f"b:{seq}:1", pid=seq, start_ns=1, name=name, parent=None),
+        )
         for seq, name in enumerate(names, 1)
     ]
     path = tmp_path / "events.jsonl"

@@ -37,7 +37,17 @@ def rules(*conditions: str, names: tuple[str, ...] = ()) -> RuleSet:
 
 
 def started(seq: int = 1, container: str = "host", **more: object) -> Exec:
-    process = Process(**{"id": f"b:{seq}:1", "pid": seq, "start_ns": 1, "name": "bash", "container_id": container, "parent": None, **more})  # type: ignore[arg-type]
+    process = Process(
+        **{
+            "id": f"b:{seq}:1",
+            "pid": seq,
+            "start_ns": 1,
+            "name": "bash",
+            "container_id": container,
+            "parent": None,
+            **more,
+        }
+    )  # type: ignore[arg-type]
     return Exec(ts_ns=1_700_000_000 * SECOND, agent="a", seq=seq, type="execve", process=process)
 
 
@@ -50,7 +60,12 @@ IMAGE = "container.image.repository = nginx"
 
 def test_a_detection_says_what_where_and_why() -> None:
     (found,) = Engine(rules("proc.name = bash"), clock=Clock()).feed(started())
-    assert (found.id, found.severity, found.priority, found.techniques) == (f"{started().id}/R0", Severity.CRITICAL, "CRITICAL", ("T1059",))
+    assert (found.id, found.severity, found.priority, found.techniques) == (
+        f"{started().id}/R0",
+        Severity.CRITICAL,
+        "CRITICAL",
+        ("T1059",),
+    )
     assert found.output == "bash in host"
     assert [match.field for match in found.matches] == ["evt.type", "proc.name"]
     assert [process.name for process in found.lineage] == ["bash"]
@@ -77,7 +92,10 @@ def test_after_half_a_second_it_is_recorded_as_undecided_and_still_decided_withi
     assert engine.tick(clock.now + SECOND // 2 - 1) == []
     clock.now += SECOND // 2
     records = engine.tick()
-    assert [(record.rule, record.container, record.decided) for record in records] == [("R0", "abc", None), ("R1", "abc", None)]
+    assert [(record.rule, record.container, record.decided) for record in records] == [
+        ("R0", "abc", None),
+        ("R1", "abc", None),
+    ]
     assert engine.tick() == [], "told once"
     clock.now += 30 * SECOND
     (late,) = engine.facts_arrived(fact())

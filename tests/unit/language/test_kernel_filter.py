@@ -27,7 +27,15 @@ def passes(filters: KernelFilter, event: Event) -> bool:
         return True
     texts.append(process.cmdline)
     return (
-        (name is not None and (name.startswith(found.fd_prefixes) or name in found.fd_names or name.endswith(found.fd_suffixes) or any(part in name for part in found.fd_substrings)))
+        (
+            name is not None
+            and (
+                name.startswith(found.fd_prefixes)
+                or name in found.fd_names
+                or name.endswith(found.fd_suffixes)
+                or any(part in name for part in found.fd_substrings)
+            )
+        )
         or process.name in found.proc_names
         or process.exepath in found.exe_paths
         or any(part in text for part in found.arg_substrings for text in texts)
@@ -35,25 +43,38 @@ def passes(filters: KernelFilter, event: Event) -> bool:
 
 
 def filter_of(*conditions_: str) -> KernelFilter:
-    text = "".join(f"- rule: R{number}\n  desc: d\n  condition: |\n    {condition}\n  output: o\n  priority: INFO\n" for number, condition in enumerate(conditions_))
+    text = "".join(
+        f"- rule: R{number}\n  desc: d\n  condition: |\n    {condition}\n  output: o\n  priority: INFO\n"
+        for number, condition in enumerate(conditions_)
+    )
     ruleset = load_rules([RuleSource("r", text)])
     assert not ruleset.errors, ruleset.errors
     return ruleset.kernel_filter()
 
 
 def test_the_most_selective_conjunct_is_taken() -> None:
-    found = filter_of("evt.type in (open, openat) and proc.name in (cat, less) and fd.name = /etc/shadow and user.uid = 0")
+    found = filter_of(
+        "evt.type in (open, openat) and proc.name in (cat, less) and fd.name = /etc/shadow and user.uid = 0"
+    )
     assert found.types == {name: TypeFilter(fd_names=("/etc/shadow",)) for name in ("open", "openat")}
 
 
 def test_rules_of_one_type_are_joined_and_one_without_atoms_asks_for_everything() -> None:
-    found = filter_of("evt.type = openat and fd.name startswith /etc/", "evt.type = openat and fd.filename = id_rsa", "evt.type = connect and user.uid = 0")
+    found = filter_of(
+        "evt.type = openat and fd.name startswith /etc/",
+        "evt.type = openat and fd.filename = id_rsa",
+        "evt.type = connect and user.uid = 0",
+    )
     assert found.types["openat"] == TypeFilter(fd_prefixes=("/etc/",), fd_suffixes=("/id_rsa",), fd_names=("id_rsa",))
     assert found.types["connect"].everything
 
 
 def test_globs_and_arguments_give_substrings() -> None:
-    found = filter_of("evt.type = openat and fd.name glob */.ssh/id_*", "evt.type = execve and proc.cmdline contains 'nc -e'", "evt.type = ptrace and evt.arg.request = PTRACE_ATTACH")
+    found = filter_of(
+        "evt.type = openat and fd.name glob */.ssh/id_*",
+        "evt.type = execve and proc.cmdline contains 'nc -e'",
+        "evt.type = ptrace and evt.arg.request = PTRACE_ATTACH",
+    )
     assert found.types["openat"].fd_substrings == ("/.ssh/id_",)
     assert found.types["execve"].arg_substrings == ("nc -e",)
     assert found.types["ptrace"].arg_substrings == ("PTRACE_ATTACH",)

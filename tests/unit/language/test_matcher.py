@@ -22,7 +22,10 @@ from phalanx.model.values import UNKNOWN
 
 
 def load(*conditions: str) -> RuleSet:
-    text = "".join(f"- rule: R{number}\n  desc: d\n  condition: |\n    {condition}\n  output: o\n  priority: INFO\n" for number, condition in enumerate(conditions))
+    text = "".join(
+        f"- rule: R{number}\n  desc: d\n  condition: |\n    {condition}\n  output: o\n  priority: INFO\n"
+        for number, condition in enumerate(conditions)
+    )
     ruleset = load_rules([RuleSource("r", text)])
     assert not ruleset.errors, ruleset.errors
     return ruleset
@@ -33,31 +36,67 @@ def process(**more: object) -> Process:
 
 
 def opened(path: str, /, **more: object) -> Open:
-    return Open(ts_ns=1, agent="a", seq=1, type="openat", ret=3, process=process(**more), container=None, is_write=True, fd=Descriptor(num=3, type="f", name=path))
+    return Open(
+        ts_ns=1,
+        agent="a",
+        seq=1,
+        type="openat",
+        ret=3,
+        process=process(**more),
+        container=None,
+        is_write=True,
+        fd=Descriptor(num=3, type="f", name=path),
+    )
 
 
 def test_rules_are_asked_only_of_events_that_can_satisfy_them() -> None:
-    matcher = Matcher(load("evt.type = execve and proc.name = a", "evt.type in (openat, execve) and user.uid = 0", "evt.is_open_write = true", "proc.pid = 1"))
+    matcher = Matcher(
+        load(
+            "evt.type = execve and proc.name = a",
+            "evt.type in (openat, execve) and user.uid = 0",
+            "evt.is_open_write = true",
+            "proc.pid = 1",
+        )
+    )
     assert matcher.bucket("execve") == (0, 1, 2, 3)
     assert matcher.bucket("connect") == (2, 3)
     assert matcher.bucket("a type nobody knows") == (2, 3)
 
 
 def test_many_rules_with_shared_parts_each_hit_on_their_own() -> None:
-    matcher = Matcher(load(*(f"evt.type = openat and evt.is_open_write = true and fd.name startswith /etc/{number}/ and not proc.name = p{number}" for number in range(60))))
+    matcher = Matcher(
+        load(
+            *(
+                f"evt.type = openat and evt.is_open_write = true and fd.name startswith /etc/{number}/ and not proc.name = p{number}"
+                for number in range(60)
+            )
+        )
+    )
     for number in range(60):
         assert matcher.match(opened(f"/etc/{number}/x"))[0] == (number,)
         assert matcher.match(opened(f"/etc/{number}/x", name=f"p{number}"))[0] == ()
 
 
 def test_an_unknown_ancestor_leaves_only_the_rules_undecided_that_need_it() -> None:
-    matcher = Matcher(load("evt.type = openat and proc.aname = sshd", "evt.type = openat and fd.name = /x", "evt.type = openat and proc.aname = sshd and fd.name = /y"))
+    matcher = Matcher(
+        load(
+            "evt.type = openat and proc.aname = sshd",
+            "evt.type = openat and fd.name = /x",
+            "evt.type = openat and proc.aname = sshd and fd.name = /y",
+        )
+    )
     assert matcher.match(opened("/x", parent=UNKNOWN)) == ((1,), (0,))
 
 
 def test_the_code_holds_no_text_of_a_rule() -> None:
     hostile = "__import__('os').system('id')"
-    node = load(f'evt.type = openat and (fd.name = "{hostile}" or fd.name contains "{hostile}" or proc.env["{hostile}"] = x)').rules[0].condition.node
+    node = (
+        load(
+            f'evt.type = openat and (fd.name = "{hostile}" or fd.name contains "{hostile}" or proc.env["{hostile}"] = x)'
+        )
+        .rules[0]
+        .condition.node
+    )
     code = source_of([(0, Normalizer("openat", TypeSets(Universe()), "known").form(node))]).split("\n# k0")[0]
     literals = [found.value for found in ast.walk(ast.parse(code)) if isinstance(found, ast.Constant)]
     assert {type(value) for value in literals} <= {int, bool, type(None)}
@@ -75,8 +114,21 @@ def test_deep_conditions_compile_and_agree() -> None:
 
 
 def test_why_names_what_held_with_the_value_it_saw() -> None:
-    node = load("evt.type = execve and (proc.name = zsh or proc.name in (sh, bash)) and not user.uid = 7 and proc.aname = sshd").rules[0].condition.node
-    event = Exec(ts_ns=1, agent="a", seq=1, type="execve", process=process(parent=process(name="init", parent=process(name="sshd"))), container=None)
+    node = (
+        load(
+            "evt.type = execve and (proc.name = zsh or proc.name in (sh, bash)) and not user.uid = 7 and proc.aname = sshd"
+        )
+        .rules[0]
+        .condition.node
+    )
+    event = Exec(
+        ts_ns=1,
+        agent="a",
+        seq=1,
+        type="execve",
+        process=process(parent=process(name="init", parent=process(name="sshd"))),
+        container=None,
+    )
     assert [(match.text, match.value) for match in why(node, event)] == [
         ("evt.type = execve", "execve"),
         ("proc.name in (sh, bash)", "bash"),
@@ -86,12 +138,36 @@ def test_why_names_what_held_with_the_value_it_saw() -> None:
 
 def test_a_long_value_is_cut_in_an_explanation() -> None:
     node = load("evt.type = execve and proc.cwd startswith /").rules[0].condition.node
-    (_, match) = why(node, Exec(ts_ns=1, agent="a", seq=1, type="execve", process=process(cwd="/" * 5000), container=None))
+    (_, match) = why(
+        node, Exec(ts_ns=1, agent="a", seq=1, type="execve", process=process(cwd="/" * 5000), container=None)
+    )
     assert len(match.value) < 600
     assert match.value.endswith("(+4488)")
 
 
-_PIECES = st.sampled_from(["a", "bc", "xyz", "foo", ".", ".*", "[a-c]", "[^x]+", "(foo|xyz)", "(a|bc)?", "(?:foo)+", "x{2}", "b*", "\\.", "\\d", "|", "foo|bar", "^", "$"])
+_PIECES = st.sampled_from(
+    [
+        "a",
+        "bc",
+        "xyz",
+        "foo",
+        ".",
+        ".*",
+        "[a-c]",
+        "[^x]+",
+        "(foo|xyz)",
+        "(a|bc)?",
+        "(?:foo)+",
+        "x{2}",
+        "b*",
+        "\\.",
+        "\\d",
+        "|",
+        "foo|bar",
+        "^",
+        "$",
+    ]
+)
 
 
 @given(st.lists(_PIECES, max_size=8).map("".join), st.text(alphabet="abcfoxyz.1", max_size=12))

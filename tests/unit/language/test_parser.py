@@ -135,8 +135,46 @@ def test_any_text_is_a_condition_or_a_rule_error(text: str) -> None:
 
 _FRAGMENTS = st.sampled_from(
     [
-        *("proc.name", "fd.sip", "evt.arg.", "proc.aname[2]", "container.mount.dest[", "val(", "tolower(", "join(", "not ", " and ", " or ", "(", ")", "["),
-        *(" = ", " in ", "pmatch", "exists", "anyof ", ",", '"', "'", "\\", "1", "-1", "0x", "/etc", "\n", "\0", "é", "\u202e", "]", "<", ">=", "!=", "regex "),
+        *(
+            "proc.name",
+            "fd.sip",
+            "evt.arg.",
+            "proc.aname[2]",
+            "container.mount.dest[",
+            "val(",
+            "tolower(",
+            "join(",
+            "not ",
+            " and ",
+            " or ",
+            "(",
+            ")",
+            "[",
+        ),
+        *(
+            " = ",
+            " in ",
+            "pmatch",
+            "exists",
+            "anyof ",
+            ",",
+            '"',
+            "'",
+            "\\",
+            "1",
+            "-1",
+            "0x",
+            "/etc",
+            "\n",
+            "\0",
+            "é",
+            "\u202e",
+            "]",
+            "<",
+            ">=",
+            "!=",
+            "regex ",
+        ),
     ]
 )
 

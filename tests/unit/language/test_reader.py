@@ -33,13 +33,17 @@ def condition_of(ruleset: RuleSet, name: str = "R") -> str:
 
 def test_lists_in_lists_and_quoted_values() -> None:
     ruleset = good(
-        "- list: a\n  items: [x, '\"q w\"', two words]\n- list: b\n  items: [a, y]\n- macro: m\n  condition: proc.name in (b, z)\n" + rule(condition="evt.type=execve and m")
+        "- list: a\n  items: [x, '\"q w\"', two words]\n- list: b\n  items: [a, y]\n- macro: m\n  condition: proc.name in (b, z)\n"
+        + rule(condition="evt.type=execve and m")
     )
     assert condition_of(ruleset).endswith('proc.name in (x, "q w", "two words", y, z)')
 
 
 def test_a_quoted_value_is_not_a_list_and_an_empty_list_matches_nothing() -> None:
-    ruleset = good("- list: a\n  items: []\n" + rule(condition='evt.type=execve and proc.name in ("a", a) and not proc.pname in (a)'))
+    ruleset = good(
+        "- list: a\n  items: []\n"
+        + rule(condition='evt.type=execve and proc.name in ("a", a) and not proc.pname in (a)')
+    )
     assert condition_of(ruleset) == "evt.type = execve and proc.name in (a)"
 
 
@@ -56,7 +60,9 @@ def test_a_later_definition_replaces_and_keeps_its_place() -> None:
 
 
 def test_a_macro_sees_what_was_defined_before_it_and_a_rule_sees_everything() -> None:
-    early = load("- macro: a\n  condition: b\n- macro: b\n  condition: proc.pid=1\n" + rule(condition="evt.type=execve and a"))
+    early = load(
+        "- macro: a\n  condition: b\n- macro: b\n  condition: proc.pid=1\n" + rule(condition="evt.type=execve and a")
+    )
     assert [problem.code for problem in early.errors] == ["undefined_macro"]
     assert early.errors[0].line == 2
     good(rule(condition="evt.type=execve and b"), "- macro: b\n  condition: proc.pid=1\n")
@@ -64,13 +70,18 @@ def test_a_macro_sees_what_was_defined_before_it_and_a_rule_sees_everything() ->
 
 def test_a_redefined_macro_may_use_what_came_in_between() -> None:
     ruleset = good(
-        "- macro: hook\n  condition: (evt.num=0)\n- macro: later\n  condition: proc.pid=7\n" + rule(condition="evt.type=execve and hook"), "- macro: hook\n  condition: later\n"
+        "- macro: hook\n  condition: (evt.num=0)\n- macro: later\n  condition: proc.pid=7\n"
+        + rule(condition="evt.type=execve and hook"),
+        "- macro: hook\n  condition: later\n",
     )
     assert condition_of(ruleset) == "evt.type = execve and proc.pid = 7"
 
 
 def test_macros_in_a_circle_are_an_error() -> None:
-    ruleset = load("- macro: a\n  condition: proc.pid=1\n- macro: b\n  condition: a\n- macro: a\n  condition: b\n" + rule(condition="evt.type=execve and a"))
+    ruleset = load(
+        "- macro: a\n  condition: proc.pid=1\n- macro: b\n  condition: a\n- macro: a\n  condition: b\n"
+        + rule(condition="evt.type=execve and a")
+    )
     assert any(problem.code == "macro_loop" for problem in ruleset.errors)
 
 
@@ -88,14 +99,21 @@ def test_override_replaces_and_appends_each_named_key() -> None:
     )
     found = ruleset.rule("R")
     assert found is not None
-    assert (condition_of(ruleset), found.output.text, found.tags, found.enabled, found.priority) == ("evt.type = connect", "o more", ("a", "b"), False, "CRITICAL")
+    assert (condition_of(ruleset), found.output.text, found.tags, found.enabled, found.priority) == (
+        "evt.type = connect",
+        "o more",
+        ("a", "b"),
+        False,
+        "CRITICAL",
+    )
 
 
 def test_lists_and_macros_are_appended_and_replaced() -> None:
     ruleset = good(
         "- list: l\n  items: [a]\n- macro: m\n  condition: proc.pid=1\n",
         "- list: l\n  items: [b]\n  append: true\n- macro: m\n  condition: or proc.pid=2\n  override: {condition: append}\n",
-        "- list: l\n  items: [c]\n  override: {items: append}\n" + rule(condition="evt.type=execve and m and proc.name in (l)"),
+        "- list: l\n  items: [c]\n  override: {items: append}\n"
+        + rule(condition="evt.type=execve and m and proc.name in (l)"),
     )
     assert condition_of(ruleset) == "evt.type = execve and (proc.pid = 1 or proc.pid = 2) and proc.name in (a, b, c)"
 
@@ -110,7 +128,10 @@ def test_lists_and_macros_are_appended_and_replaced() -> None:
         (rule() + "- rule: R\n  desc: x\n  priority: INFO\n  override: {desc: append}\n", "not named in override"),
         (rule() + "- rule: R\n  desc: x\n  override: {desc: prepend}\n", "append or replace"),
         (rule() + "- rule: R\n  append: true\n", "appends nothing"),
-        (rule() + "- rule: R\n  condition: and a\n  append: true\n  override: {condition: append}\n", "exclude each other"),
+        (
+            rule() + "- rule: R\n  condition: and a\n  append: true\n  override: {condition: append}\n",
+            "exclude each other",
+        ),
         ("- rule: R\n  desc: d\n  condition: evt.type=execve\n  output: o\n", "has no priority"),
         ("- rule: R\n  enabled: false\n", "no rule of that name"),
         (rule(priority="LOUD"), "no priority"),
@@ -183,7 +204,10 @@ def test_an_error_in_an_appended_part_names_the_file_it_came_from() -> None:
 
 
 def test_a_rule_of_a_source_without_sensor_is_dormant_and_no_error() -> None:
-    ruleset = good("- macro: kevt\n  condition: (jevt.value[/stage] in (a))\n" + rule(condition="kevt and ka.verb=create", source="k8s_audit"))
+    ruleset = good(
+        "- macro: kevt\n  condition: (jevt.value[/stage] in (a))\n"
+        + rule(condition="kevt and ka.verb=create", source="k8s_audit")
+    )
     found = ruleset.rule("R")
     assert found is not None
     assert found.state == "dormant"
@@ -228,7 +252,9 @@ def test_a_rule_without_event_type_warns_unless_told_not_to() -> None:
 
 
 def test_an_output_with_an_unknown_field_is_an_error_at_its_place() -> None:
-    (problem,) = load("- rule: R\n  desc: d\n  condition: evt.type=execve\n  output: a %proc.name b %proc.nmae\n  priority: INFO\n").errors
+    (problem,) = load(
+        "- rule: R\n  desc: d\n  condition: evt.type=execve\n  output: a %proc.name b %proc.nmae\n  priority: INFO\n"
+    ).errors
     assert (problem.line, problem.column) == (4, 27)
 
 
@@ -253,7 +279,19 @@ def test_laughing_aliases_are_refused() -> None:
     assert "values" in problem.message
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "- " * 5000, "{a: " * 5000, "- &a [*a]", "- *b", "\0", "- a: \ud800".encode("utf-8", "replace").decode(), "!!python/object/apply:os.system [id]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "- " * 5000,
+        "{a: " * 5000,
+        "- &a [*a]",
+        "- *b",
+        "\0",
+        "- a: \ud800".encode("utf-8", "replace").decode(),
+        "!!python/object/apply:os.system [id]",
+    ],
+)
 def test_hostile_yaml_ends_in_errors(text: str) -> None:
     assert load(text).problems
 
@@ -261,7 +299,9 @@ def test_hostile_yaml_ends_in_errors(text: str) -> None:
 def test_macros_that_double_each_other_end_in_an_error() -> None:
     parts = ["- macro: m0\n  condition: (proc.pid=1 or proc.pid=2)\n"]
     for level in range(1, 40):
-        parts.append(f"- macro: m{level}\n  condition: ((m{level - 1} and proc.vpid={level}) or (m{level - 1} and proc.ppid={level}))\n")
+        parts.append(
+            f"- macro: m{level}\n  condition: ((m{level - 1} and proc.vpid={level}) or (m{level - 1} and proc.ppid={level}))\n"
+        )
     (problem,) = load("".join(parts) + rule(condition="evt.type=execve and m39")).errors
     assert str(MAX_WEIGHT) in problem.message
 
@@ -281,7 +321,20 @@ def test_any_text_loads_into_rules_or_problems(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["- rule: R\n", "- macro: m\n", "- list: l\n", "  condition: m\n", "  items: [l, m]\n", "  append: true\n", "  override: {items: append}\n", "  exceptions: [{name: e}]\n", rule(), "  values: [[a]]\n", "- m\n", "  - x\n"]
+            [
+                "- rule: R\n",
+                "- macro: m\n",
+                "- list: l\n",
+                "  condition: m\n",
+                "  items: [l, m]\n",
+                "  append: true\n",
+                "  override: {items: append}\n",
+                "  exceptions: [{name: e}]\n",
+                rule(),
+                "  values: [[a]]\n",
+                "- m\n",
+                "  - x\n",
+            ]
         ),
         max_size=12,
     ).map("".join)
