@@ -31,6 +31,8 @@ def test_a_finding_shows_what_happened_and_why(open_page: Open) -> None:
 def test_judging_a_finding_is_kept_in_its_history(open_page: Open) -> None:
     page = open_page("/findings?text=hashes")
     page.locator(".fd a.lk").first.click()
+    page.wait_for_url("**/findings/F-*")
+    page.wait_for_selector("html[data-stream=open]")
     page.keyboard.press("s")
     page.locator("input[name=state][value=confirmed]").check()
     page.locator(".pop[open] button.p").click()
@@ -43,11 +45,13 @@ def test_judging_a_finding_is_kept_in_its_history(open_page: Open) -> None:
 
 def test_several_findings_are_assigned_by_keyboard_and_undone(open_page: Open) -> None:
     page = open_page("/findings")
+    page.wait_for_selector("html[data-stream=open]")
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.locator("[data-selected]")).to_have_text("1 selected")
     page.keyboard.press("a")
     expect(page.locator("[data-toast]")).to_contain_text("1 finding changed")
+    page.wait_for_selector("html[data-stream=open]")
     page.keyboard.press("z")
     expect(page.locator("[data-toast]")).to_contain_text("Undone")
     assert "undo=" not in page.url
@@ -67,7 +71,7 @@ def test_a_rule_is_written_tested_put_into_force_and_undone(open_page: Open) -> 
     expect(page.locator("[data-problems]")).to_contain_text("No errors")
     page.locator("button[value=test]").click()
     page.wait_for_url("**/rules/drafts/**")
-    expect(page.locator("section", has_text="Back-test").last).to_contain_text("fires")
+    expect(page.locator("section[aria-labelledby=bt-h]")).to_contain_text("fires")
     apply = page.locator("button[value=apply]")
     expect(apply).to_be_enabled()
     apply.click()
@@ -92,6 +96,7 @@ def test_a_brush_on_the_histogram_becomes_a_time_range(open_page: Open) -> None:
 
 def test_shortcuts_go_to_pages_and_help_opens(open_page: Open) -> None:
     page = open_page("/")
+    page.wait_for_selector("html[data-stream=open]")
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")

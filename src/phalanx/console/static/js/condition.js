@@ -107,7 +107,7 @@ export function mount(form) {
     if (field) {
       choices = field.operators.filter((op) => op.startsWith(word)).map((op) => ({ text: op, note: field.type }));
     } else if (former === "" || /(^|[\s(])(and|or|not|\()$/.test(former)) {
-      choices = known.filter((f) => f.name.startsWith(word)).concat(word ? known.filter((f) => !f.name.startsWith(word) && f.name.includes(word)) : [])
+      choices = known.filter((f) => f.name.startsWith(word)).sort((a, b) => a.name.length - b.name.length || a.name.localeCompare(b.name)).concat(word ? known.filter((f) => !f.name.startsWith(word) && f.name.includes(word)) : [])
         .slice(0, 60).map((f) => ({ text: f.name, note: `${f.type} · ${f.what}` }));
     } else if (word === "" && /\s$/.test(before) && !/(=|<|>|in|contains|startswith|endswith|glob|regex|pmatch)$/.test(former)) {
       choices = AFTER.map((text) => ({ text, note: "" }));
