@@ -212,7 +212,7 @@ def test_own_rules_and_hashes_count_and_a_broken_rule_is_named(tmp_path: Path) -
         "malware-known-hash"
     ]
     (tmp_path / "bad.yar").write_text("rule {")
-    with pytest.raises(UsageError, match="bad.yar"):
+    with pytest.raises(UsageError, match=r"bad\.yar"):
         MalwareInspector(extra=(tmp_path / "bad.yar",))
 
 
