@@ -29,7 +29,8 @@ class Clock:
 
 def rules(*conditions: str, names: tuple[str, ...] = ()) -> RuleSet:
     text = "".join(
-        f"- rule: {names[number] if names else f'R{number}'}\n  desc: d\n  condition: evt.type = execve and {condition}\n  output: '%proc.name in %container.id'\n"
+        f"- rule: {names[number] if names else f'R{number}'}\n  desc: d\n  condition: evt.type = execve and {condition}\n"
+        "  output: '%proc.name in %container.id'\n"
         "  priority: CRITICAL\n  tags: [T1059]\n"
         for number, condition in enumerate(conditions)
     )

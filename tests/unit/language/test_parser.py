@@ -129,8 +129,8 @@ def test_any_text_is_a_condition_or_a_rule_error(text: str) -> None:
     try:
         parse_condition(text)
     except RuleError as error:
-        assert error.line is not None
-        assert error.column is not None
+        assert error.line is not None, text  # noqa: PT017 - an error is not expected, only allowed
+        assert error.column is not None, text  # noqa: PT017
 
 
 _FRAGMENTS = st.sampled_from(
@@ -184,4 +184,4 @@ def test_any_pieces_of_the_language_are_a_condition_or_a_typed_error(text: str) 
     try:
         parse_condition(text)
     except PhalanxError as error:
-        assert error.message
+        assert error.message, text  # noqa: PT017 - an error is not expected, only allowed

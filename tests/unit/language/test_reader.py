@@ -169,7 +169,8 @@ def test_exceptions_become_negations() -> None:
     )
     assert condition_of(ruleset) == (
         'evt.type = execve and not proc.name in (a, cron, atd, "b c") and not (proc.pname in (cron, atd) and fd.name startswith /tmp) '
-        "and not (proc.pname in (x, y) and fd.name startswith /var) and not (proc.exe = /bin/a and proc.pid = 1) and not (fd.name endswith .sh or fd.name endswith .py)"
+        "and not (proc.pname in (x, y) and fd.name startswith /var) and not (proc.exe = /bin/a and proc.pid = 1)"
+        " and not (fd.name endswith .sh or fd.name endswith .py)"
     )
 
 
@@ -299,7 +300,7 @@ def test_hostile_yaml_ends_in_errors(text: str) -> None:
 def test_macros_that_double_each_other_end_in_an_error() -> None:
     parts = ["- macro: m0\n  condition: (proc.pid=1 or proc.pid=2)\n"]
     for level in range(1, 40):
-        parts.append(
+        parts.append(  # noqa: PERF401
             f"- macro: m{level}\n  condition: ((m{level - 1} and proc.vpid={level}) or (m{level - 1} and proc.ppid={level}))\n"
         )
     (problem,) = load("".join(parts) + rule(condition="evt.type=execve and m39")).errors
