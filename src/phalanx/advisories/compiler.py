@@ -24,12 +24,14 @@ from phalanx.advisories.ecosystems import normal_name, scheme_of
 from phalanx.advisories.model import Advisory, Affected, Feed, FixState, Signal
 from phalanx.text.versions import MAX_VERSION, keyer
 
-__all__ = ["BLOCK", "SCHEMA_VERSION", "STATES", "Compiler", "merge_signals", "signal_block"]
+__all__ = ["BLOCK", "SCHEMA_VERSION", "SEPARATOR", "STATES", "Compiler", "merge_signals", "signal_block"]
 
 SCHEMA_VERSION: Final = 1
 """Of the layout of the file; a reader refuses another one."""
 STATES: Final = tuple(FixState)
 """The order in which states are numbered in the file; new ones go to the end."""
+SEPARATOR: Final = "\x1f"
+"""Between ecosystem and name in a key; the unit separator, which neither holds."""
 BLOCK: Final = 32
 """Advisories that are compressed together: enough to compress well, few enough to read one quickly."""
 
@@ -140,7 +142,7 @@ class Compiler:
             return
         severity = -1 if affected.severity is None else affected.severity.rank
         entry = (number, STATES.index(affected.state), severity, ranges, listed, affected.symbols)
-        self._packages[f"{affected.ecosystem}\0{name}"].append(self._encode(entry))
+        self._packages[f"{affected.ecosystem}{SEPARATOR}{name}"].append(self._encode(entry))
         if affected.ecosystem == "Maven":
             group, colon, artifact = name.partition(":")
             if colon:
@@ -187,7 +189,7 @@ class Compiler:
         connection.executemany(
             "INSERT INTO package VALUES (?, ?)",
             (
-                (f"maven-artifact\0{artifact}", self._encode(sorted(groups)))
+                (f"maven-artifact{SEPARATOR}{artifact}", self._encode(sorted(groups)))
                 for artifact, groups in sorted(self._artifacts.items())
             ),
         )

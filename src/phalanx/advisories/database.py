@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from phalanx.advisories.compiler import BLOCK, SCHEMA_VERSION, signal_block
+from phalanx.advisories.compiler import BLOCK, SCHEMA_VERSION, SEPARATOR, signal_block
 from phalanx.advisories.ecosystems import normal_name
 from phalanx.advisories.model import Advisory, Feed, Signal
 from phalanx.errors import CorruptError, UnavailableError
@@ -108,12 +108,12 @@ class Database:
 
     def entries(self, ecosystem: str, name: str) -> list[Entry]:
         """What is known of package ``name`` of ``ecosystem``; empty when nothing is."""
-        blob = self._one("SELECT b FROM package WHERE k = ?", f"{ecosystem}\0{normal_name(ecosystem, name)}")
+        blob = self._one("SELECT b FROM package WHERE k = ?", f"{ecosystem}{SEPARATOR}{normal_name(ecosystem, name)}")
         return [] if blob is None else _ENTRIES.decode(blob)
 
     def groups_of_artifact(self, artifact: str) -> list[str]:
         """Maven groups that have an advisory for an artifact of this id."""
-        blob = self._one("SELECT b FROM package WHERE k = ?", f"maven-artifact\0{artifact}")
+        blob = self._one("SELECT b FROM package WHERE k = ?", f"maven-artifact{SEPARATOR}{artifact}")
         return [] if blob is None else _TEXTS.decode(blob)
 
     def _advisory(self, number: int) -> tuple[tuple[str, ...], Advisory]:
@@ -149,17 +149,16 @@ class Database:
 
     def packages_like(self, part: str, limit: int = 50) -> list[tuple[str, str]]:
         """(ecosystem, name) of packages whose name holds ``part``, in any case; at most ``limit``."""
-        place = "instr(k, char(0))"
         rows = self._connection.execute(
-            f"SELECT k FROM package WHERE instr(lower(substr(k, {place} + 1)), lower(?)) AND substr(k, 1, 15) <> 'maven-artifact' || char(0) LIMIT ?",  # noqa: S608
+            "SELECT k FROM package WHERE instr(lower(substr(k, instr(k, char(31)) + 1)), lower(?)) AND k NOT LIKE 'maven-artifact%' LIMIT ?",
             (part, limit),
         )
-        found = [row[0].split("\0", 1) for row in rows]
+        found = [row[0].split(SEPARATOR, 1) for row in rows]
         return [(ecosystem, name) for ecosystem, name in found]
 
     def ecosystems(self) -> dict[str, int]:
         """Ecosystems and how many packages each has."""
         rows = self._connection.execute(
-            "SELECT substr(k, 1, instr(k, char(0)) - 1) e, count(*) FROM package GROUP BY e ORDER BY e"
+            "SELECT substr(k, 1, instr(k, char(31)) - 1) e, count(*) FROM package GROUP BY e ORDER BY e"
         )
         return {name: count for name, count in rows if name != "maven-artifact"}

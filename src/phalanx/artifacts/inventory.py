@@ -258,7 +258,7 @@ def join_facts(
             )
         for path, source in facts.links.items():
             if source in found and path not in found:
-                found[path] = (layer.digest, [_placed(one, path, layer.digest) for one in found[source][1]])
+                found[path] = (layer.digest, [_placed(one, path, layer.digest, source) for one in found[source][1]])
     if alpine and release is not None and release.id == "alpine" and not release.version_id:
         release = msgspec.structs.replace(release, version_id=alpine)
     everything = [one for _, components in found.values() for one in components]
@@ -302,14 +302,17 @@ def _hide(found: dict[str, tuple[str, list[Component]]], facts: Facts) -> None:
             del found[path]
 
 
-def _placed(component: Component, path: str, layer: str) -> Component:
-    """The component with its place; a jar's cataloguer gave the path inside the archive already."""
+def _placed(component: Component, path: str, layer: str, source: str = "") -> Component:
+    """The component with its place: ``path``, and inside of it what the cataloguer of an archive said.
+
+    Args:
+        component: as found.
+        path: where it lies now.
+        layer: digest.
+        source: path under which it was catalogued when that is another one (a hard link).
+    """
     inner = component.locations[0].path if component.locations else path
-    _, mark, rest = inner.partition("!/")
-    if mark:
-        inner = f"{path}!/{rest}"
-    elif component.locations:
-        inner = path
+    inner = path + inner.removeprefix(source or path) if inner.startswith((source or path) + "!/") else path
     return msgspec.structs.replace(component, locations=(Location(path=inner, layer=layer),))
 
 

@@ -10,7 +10,9 @@ from msgspec import Struct
 __all__ = ["Purl", "format_purl", "parse_purl"]
 
 _LOWER_NAME: Final = frozenset({"pypi", "github", "bitbucket", "composer", "hex", "deb", "apk", "alpm", "gitlab"})
-_LOWER_NAMESPACE: Final = frozenset({"github", "bitbucket", "composer", "hex", "deb", "apk", "rpm", "alpm", "gitlab"})
+_LOWER_NAMESPACE: Final = frozenset(
+    {"pypi", "github", "bitbucket", "composer", "hex", "deb", "apk", "rpm", "alpm", "gitlab"}
+)
 
 
 class Purl(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from phalanx.advisories.model import Advisory, Affected, FixState, Range
 from phalanx.advisories.readers.tally import Tally, as_dict, as_list, text, texts
+from phalanx.errors import CorruptError
 from phalanx.model.severity import Severity
 
 __all__ = ["SEVERITY_WORDS", "read_osv", "read_osv_directory", "read_osv_zip"]
@@ -38,8 +39,14 @@ _REFERENCE_ORDER: Final = {"ADVISORY": 0, "FIX": 1, "REPORT": 2, "ARTICLE": 3, "
 
 
 def read_osv_zip(path: Path | io.BytesIO, source: str, tally: Tally) -> Iterator[Advisory]:
-    """The records of an ``all.zip``, in the order of the archive."""
-    with zipfile.ZipFile(path) as archive:
+    """The records of an ``all.zip``, in the order of the archive; CorruptError when it is no zip (a broken download)."""
+    try:
+        opened = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise CorruptError(
+            f"{path} is not a zip archive", hint="download it again; the database in place is kept"
+        ) from error
+    with opened as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".json"):
                 continue
