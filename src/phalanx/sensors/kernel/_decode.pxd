@@ -41,6 +41,7 @@ cdef class Decoder(StateDecoder):
     cdef readonly uint64_t guarded
     cdef readonly uint64_t dropped
     cdef readonly uint64_t own_skipped
+    cdef readonly uint64_t failed
     cdef int feed(self, const char* raw, size_t size) noexcept nogil
     cdef int _is_own(self, uint32_t pid) noexcept nogil
     cdef int _wanted(self, state* s, uint32_t type) noexcept nogil

@@ -315,7 +315,10 @@ cdef class Decoder(StateDecoder):
         if wanted:
             self.wanted += 1
             with gil:
-                self._candidate(s, kind)
+                try:
+                    self._candidate(s, kind)
+                except Exception:  # a row without its object must be told, whatever the reason
+                    self.failed += 1
 
     cdef int _candidate(self, state* s, const char* kind) except -1:
         cdef int index

@@ -10,8 +10,8 @@ from __future__ import annotations
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.unistd cimport close, read, sysconf, _SC_PAGESIZE
 
@@ -25,6 +25,7 @@ cdef enum:
     BUSY_BIT = 0x80000000
     DISCARD_BIT = 0x40000000
     HEADER = 8
+    BOUNCE = 65536  # more than the kernel programs' largest record
 
 
 def _said() -> str:
@@ -39,7 +40,8 @@ cdef class KernelObject:
 
     cdef bpf_object* obj
     cdef bytes image
-    cdef dict links
+    cdef bpf_link* links[64]  # C's own: close() also runs when Python has cleared its attributes
+    cdef int linked
     cdef int ring_fd
     cdef size_t ring_size
     cdef size_t page
@@ -47,29 +49,33 @@ cdef class KernelObject:
     cdef unsigned long* producer
     cdef const char* data
     cdef int cpus
+    cdef char* split
 
     def __cinit__(self, bytes image not None):
         phx_quiet()
         self.image = image
-        self.links = {}
         self.page = sysconf(_SC_PAGESIZE)
+        self.split = <char*>malloc(BOUNCE)
+        if self.split == NULL:
+            raise MemoryError
         self.obj = bpf_object__open_mem(PyBytes_AS_STRING(image), len(image), NULL)
         if self.obj == NULL:
             raise OSError(errno, f"libbpf cannot read the kernel object: {_said()}")
 
     def __dealloc__(self):
         self.close()
+        free(self.split)
 
     cpdef close(self):
         """Detach, unload and unmap; again is harmless."""
-        for address in self.links.values():
-            bpf_link__destroy(<bpf_link*><size_t>address)
-        self.links = {}
+        while self.linked > 0:
+            self.linked -= 1
+            bpf_link__destroy(self.links[self.linked])
         if self.consumer != NULL:
             munmap(self.consumer, self.page)
             self.consumer = NULL
         if self.producer != NULL:
-            munmap(self.producer, self.page + 2 * self.ring_size)
+            munmap(self.producer, self.page + self.ring_size)
             self.producer = NULL
         if self.obj != NULL:
             bpf_object__close(self.obj)
@@ -116,10 +122,14 @@ cdef class KernelObject:
 
     def attach(self, str name) -> None:
         """Attach one program to its hook."""
-        cdef bpf_link* link = bpf_program__attach(self._program(name))
+        cdef bpf_link* link
+        if self.linked >= 64:
+            raise OSError(7, "too many programs")
+        link = bpf_program__attach(self._program(name))
         if link == NULL:
             raise OSError(errno, f"cannot attach {name}: {os.strerror(errno)}: {_said()}")
-        self.links[name] = <size_t>link
+        self.links[self.linked] = link
+        self.linked += 1
 
     def update(self, str name, bytes key not None, bytes value not None) -> None:
         """Set one element of a map."""
@@ -193,14 +203,18 @@ cdef class KernelObject:
         return records
 
     def open_ring(self, size_t size) -> None:
-        """Map the ring buffer (Documentation/bpf/ringbuf.rst: consumer page, producer page, data twice)."""
+        """Map the ring buffer: consumer page, producer page, data (Documentation/bpf/ringbuf.rst).
+
+        The kernel offers the data twice in a row, so that no record is ever split; every mapped page counts as resident memory, so it is
+        mapped once here and the rare record that crosses the end is put together in a buffer.
+        """
         self.ring_fd = bpf_map__fd(self._map("ring"))
         self.ring_size = size
         cdef void* at = mmap(NULL, self.page, PROT_READ | PROT_WRITE, MAP_SHARED, self.ring_fd, 0)
         if at == MAP_FAILED:
             raise OSError(errno, "cannot map the ring buffer")
         self.consumer = <unsigned long*>at
-        at = mmap(NULL, self.page + 2 * size, PROT_READ, MAP_SHARED, self.ring_fd, self.page)
+        at = mmap(NULL, self.page + size, PROT_READ, MAP_SHARED, self.ring_fd, self.page)
         if at == MAP_FAILED:
             raise OSError(errno, "cannot map the ring buffer")
         self.producer = <unsigned long*>at
@@ -215,20 +229,31 @@ cdef class KernelObject:
     cdef size_t _drain(self, Decoder decoder, size_t most) noexcept nogil:
         cdef unsigned long at = phx_load(self.consumer)
         cdef unsigned long end
-        cdef uint32_t length
-        cdef size_t records = 0
+        cdef uint32_t length, size
+        cdef size_t records = 0, place, first
         cdef const char* header
+        cdef const char* record
         while records < most:
             end = phx_load(self.producer)
             if at >= end:
                 break
             while at < end and records < most:
-                header = self.data + (at & (self.ring_size - 1))
+                place = at & (self.ring_size - 1)
+                header = self.data + place
                 length = phx_load32(<const unsigned int*>header)
                 if length & BUSY_BIT:
                     return records  # reserved, not written yet: the next poll sees it
                 if not length & DISCARD_BIT:
-                    if not decoder.feed(header + HEADER, length):
+                    size = length  # no flag is set
+                    place = (place + HEADER) & (self.ring_size - 1)
+                    record = self.data + place
+                    if place + size > self.ring_size:
+                        first = self.ring_size - place
+                        memcpy(self.split, record, min(first, <size_t>BOUNCE))
+                        if size <= BOUNCE:
+                            memcpy(self.split + first, self.data, size - first)
+                        record = self.split
+                    if not decoder.feed(record, size):
                         # the batch is full; this record comes again
                         return records
                     records += 1

@@ -41,9 +41,19 @@ cdef int P_MEMFD = _names.index("exe_memfd"), P_WRITABLE = _names.index("exe_wri
 cdef int P_CGROUP = _names.index("cgroup")
 
 
+cdef int64_t _states = 0  # that live in all tables, batches and events
+
+
+def living_states() -> int:
+    """Process states in memory; what a test of leaks asks."""
+    return _states
+
+
 cdef state* state_new() noexcept nogil:
+    global _states
     cdef state* s = <state*>calloc(1, sizeof(state))
     if s != NULL:
+        _states += 1
         s.refs = 1
         s.upper = -1
         s.parent_is = PARENT_UNKNOWN
@@ -52,9 +62,11 @@ cdef state* state_new() noexcept nogil:
 
 cdef state* state_copy(const state* old) noexcept nogil:
     """A state like ``old`` that no event refers to yet."""
+    global _states
     cdef state* s = <state*>malloc(sizeof(state))
     if s == NULL:
         return NULL
+    _states += 1
     memcpy(s, old, sizeof(state))
     s.refs = 1
     s.python = NULL
@@ -84,6 +96,7 @@ cdef void state_keep(state* s) noexcept nogil:
 
 cdef void state_drop(state* s) noexcept nogil:
     """Give up one reference; a chain of parents is followed in a loop, not by recursion."""
+    global _states
     cdef state* parent
     while s != NULL:
         s.refs -= 1
@@ -107,6 +120,7 @@ cdef void state_drop(state* s) noexcept nogil:
                 Py_XDECREF(s.python)
         parent = s.parent
         free(s)
+        _states -= 1
         s = parent
 
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Harvest", "KernelSensor", "Statistics"]
 
 OBJECT: Final = Path(__file__).with_name("phalanx.bpf.o")
-RING_BYTES: Final = 32 << 20
-"""Default size of the ring buffer: at 400 bytes a record, 0.3 s of 250,000 events/s."""
+RING_BYTES: Final = 16 << 20
+"""Default size of the ring buffer: at 400 bytes a record, 0.2 s of 200,000 events/s."""
 BATCH_NS: Final = 200_000_000
 """A batch is handed over when its first event is this old …"""
 BATCH_ROWS: Final = 16_384
@@ -330,7 +330,7 @@ class KernelSensor:
         }
         if by_cpu:
             self._lose(decoder, "ring_full", sum(by_cpu.values()), since_ns, by_cpu)
-        for cause, total in (("rate_guard", decoder.guarded), ("table_full", decoder.table.refused)):
+        for cause, total in self._dropped(decoder).items():
             if total > self._told.get(cause, 0):
                 self._lose(decoder, cause, total - self._told.get(cause, 0), since_ns)
                 self._told[cause] = total
@@ -339,6 +339,15 @@ class KernelSensor:
         self._lag = {str(cpu): lag for cpu, lag in decoder.take_lag().items()}
         self._counters = counters
         self._counted_at = now
+
+    @staticmethod
+    def _dropped(decoder: Decoder) -> dict[str, int]:
+        """What the decoder did not pass on, by cause: over the budget, no room in the process table, no object for the rules."""
+        return {
+            "rate_guard": decoder.guarded,
+            "table_full": decoder.table.refused,
+            "not_evaluated": decoder.failed,
+        }
 
     def _lose(
         self, decoder: Decoder, cause: str, count: int, since_ns: int, by_cpu: dict[str, int] | None = None
@@ -380,11 +389,7 @@ class KernelSensor:
                 recorded=decoder.recorded,
                 candidates=decoder.wanted,
                 events_per_s=self._rate,
-                lost={
-                    "ring_full": sum(lost_by_cpu.values()),
-                    "rate_guard": decoder.guarded,
-                    "table_full": decoder.table.refused,
-                },
+                lost={"ring_full": sum(lost_by_cpu.values()), **self._dropped(decoder)},
                 lost_by_cpu=lost_by_cpu,
                 truncated=decoder.cut,
                 malformed=decoder.malformed,

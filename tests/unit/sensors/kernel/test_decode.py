@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phalanx.language.kernel_filter import KernelFilter
 from phalanx.model.event import Exec, Exit, Fork, Open
 from phalanx.model.process import MAX_ANCESTORS, Process
 from phalanx.model.values import UNKNOWN
 from phalanx.sensors.kernel._decode import Decoder
+from phalanx.sensors.kernel._table import living_states
 from phalanx.sensors.kernel._text import hostile
+from phalanx.sensors.kernel.filters import native_filter
 from phalanx.text import hostile as python
 
 from .conftest import Make, Owner, read_batch, rebuild, take
@@ -295,3 +298,36 @@ def test_whatever_a_record_holds_the_decoder_stands_and_its_batch_equals_its_can
         assert event.type == read.type
         assert event.fd == read.fd
         assert event.process == read.process
+
+
+def test_thirty_thousand_processes_leave_no_state_behind(make: Make) -> None:
+    before = living_states()
+    decoder = Decoder(Owner(), "a", "0" * 32)
+    decoder.set_filter(native_filter(KernelFilter(types={})))
+    decoder.feed_bytes(make(type=TASK, pid=1, tid=1, start=1, comm=b"init"))
+    decoder.link()
+    for pid in range(2, 30_000):
+        decoder.feed_bytes(spawn(make, pid, pid, 1, 1))
+        decoder.feed_bytes(
+            make(type=EXEC, nr=59, pid=pid, tid=pid, start=pid, strings=[(S_EXE, PATH, backwards("/bin/x"))])
+        )
+        decoder.feed_bytes(make(type=EXIT, pid=pid, tid=pid, start=pid))
+        if decoder.rows > 10_000:
+            decoder.take()
+    decoder.take()
+    assert decoder.table.living == 1
+    assert living_states() - before == 1
+    del decoder
+    assert living_states() == before
+
+
+def test_an_event_whose_object_cannot_be_made_is_counted_and_stays_in_the_history(make: Make) -> None:
+    class Failing(Owner):
+        def container(self, number: str | None) -> None:
+            raise RuntimeError("a runtime's answer broke")
+
+    decoder = Decoder(Failing(), "00112233445566aa", "0" * 32)
+    decoder.feed_bytes(make(type=EXEC, nr=59, pid=7, tid=7, start=7))
+    assert decoder.take_candidates() == []
+    assert decoder.failed == 1
+    assert len(rebuild(take(decoder))) == 1

@@ -82,7 +82,7 @@ def test_what_a_rule_can_match_always_passes(chosen: TypeFilter, name: str, argv
 
 def test_every_event_type_of_the_language_has_a_number_and_the_other_way_round() -> None:
     assert set(TYPE_NUMBERS) - set(KIND_OF) == {"chdir", "fchdir", "setsid", "setpgid"}
-    assert set(KIND_OF) - set(TYPE_NUMBERS) == {"umount"}, "i386's old call is told as umount2"
+    assert set(KIND_OF) - set(TYPE_NUMBERS) <= {"umount"}, "i386's old call is told as umount2"
     assert len(set(TYPE_NUMBERS.values())) == len(TYPE_NUMBERS)
 
 

@@ -1,0 +1,3 @@
+"""Types of the native process table."""
+
+def living_states() -> int: ...
