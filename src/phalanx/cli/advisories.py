@@ -34,19 +34,48 @@ def _path(database: Path | None) -> Path:
     "--from",
     "source",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    required=True,
-    help="Directory with feeds.",
+    help="Directory with feeds; nothing is downloaded.  [default: download the official ones]",
+)
+@click.option(
+    "--mirror", default="", metavar="URL", help="Static server with the same layout, in place of the publishers."
+)
+@click.option(
+    "--feed",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Download this feed too; may be given again. `osv:*`, `nvd:*` mean all of a kind.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where downloads are kept.  [default: feeds/ beside the database]",
 )
 @_DATABASE
-def update(source: Path, database: Path | None) -> int:
-    """Compile the feeds in a directory into the database and put it in place in one step.
+def update(
+    source: Path | None, mirror: str, names: tuple[str, ...], directory: Path | None, database: Path | None
+) -> int:
+    """Download the official feeds, or read a directory, and put the compiled database in place in one step.
 
-    When nothing can be read, the last good database stays.
+    What cannot be downloaded stays as it was; when nothing can be read, the last good database stays.
     """
     from phalanx.advisories.compiler import Compiler
     from phalanx.advisories.local import read_directory
-    from phalanx.errors import UsageError
+    from phalanx.errors import UnavailableError, UsageError
 
+    target = _path(database)
+    if source is None:
+        from phalanx.advisories.sync import SOURCES, sync
+
+        source = directory or target.parent / "feeds"
+        wanted = [one.name for one in SOURCES if one.default] + list(names) if names else []
+        done = sync(source, wanted, mirror=mirror, progress=lambda name: click.echo(f"{name} …", err=True))
+        for one in done:
+            click.echo(
+                f"{one.name:32} {one.result}{f' {one.size_bytes / 1e6:.1f} MB' if one.size_bytes else ''}{f': {one.reason}' if one.reason else ''}"
+            )
+        if all(one.result == "failed" for one in done) and not any(source.rglob("all.zip")):
+            raise UnavailableError("no feed could be downloaded", hint="use --mirror, or copy feeds and use --from")
     started = time.monotonic()
     compiler = Compiler()
     feeds = read_directory(source, compiler)
@@ -55,7 +84,6 @@ def update(source: Path, database: Path | None) -> int:
             f"no advisory feed in {source}",
             hint="expected osv/<Ecosystem>/all.zip, signals/kev.json, … (docs/scan/advisories.md)",
         )
-    target = _path(database)
     counts = compiler.write(target)
     for feed in feeds:
         bad = (
