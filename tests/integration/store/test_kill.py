@@ -68,7 +68,8 @@ class Ledger:
             if end is not None and time.monotonic() >= end:
                 process.send_signal(signal.SIGKILL)
         process.stdout.close()
-        assert process.wait() == -signal.SIGKILL
+        code = process.wait()
+        assert code == -signal.SIGKILL, f"it ended by itself with {code}, see its standard error"
         # The batch on its way when it died may or may not be there; its number is not used again.
         self.next += 1
         return count
