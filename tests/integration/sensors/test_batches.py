@@ -83,22 +83,31 @@ def test_a_batch_read_back_equals_the_candidates(tmp_path: Path, rebuild: Callab
 
 
 def test_after_close_nothing_of_the_sensor_is_left_in_the_kernel() -> None:
-    def programs() -> set[str]:
-        """Names of the programs that this process holds."""
-        listing = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, check=True).stdout
-        return {
-            program["name"]
-            for program in json.loads(listing)
-            if any(holder["pid"] == os.getpid() for holder in program.get("pids", []))
-        }
+    def held() -> set[int]:
+        """Ids of the programs that this process holds, by itself or through a link."""
+        found = set()
+        for entry in Path("/proc/self/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                found |= {
+                    int(line.split()[1]) for line in entry.read_text().splitlines() if line.startswith("prog_id:")
+                }
+        return found
 
-    before = programs()
+    def loaded() -> set[int]:
+        """Ids of all programs in the kernel; other sensors may come and go meanwhile."""
+        listing = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, check=True).stdout
+        return {program["id"] for program in json.loads(listing)}
+
+    before = held()
     sensor = KernelSensor(agent=AgentId("00112233445566aa"), host="test")
     sensor.start()
-    assert "dispatch" in programs()
+    ours = held() - before
+    assert len(ours) >= 10
+    assert ours <= loaded()
     sensor.close()
     sensor.close()
+    assert not held() & ours
     deadline = time.monotonic() + 5
-    while programs() - before and time.monotonic() < deadline:
+    while loaded() & ours and time.monotonic() < deadline:
         time.sleep(0.05)  # the kernel frees programs after a grace period
-    assert programs() <= before
+    assert not loaded() & ours
