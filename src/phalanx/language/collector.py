@@ -10,13 +10,13 @@ from collections.abc import Sequence as Many
 from typing import Final, Literal
 
 from phalanx.errors import RuleError
-from phalanx.language.limits import MAX_FILES, MAX_LIST_ITEMS
+from phalanx.language.limits import MAX_FILES, MAX_LIST_ITEMS, MAX_PROBLEMS
 from phalanx.language.problems import Problem, Text
 from phalanx.language.ruleset import RuleSource
 from phalanx.language.yaml_ import Mapping, Scalar, Sequence, YamlNode, load, text_at
 from phalanx.model.severity import FALCO_PRIORITIES
 
-__all__ = ["Collector", "ExceptionItem", "ListItem", "MacroItem", "RuleItem"]
+__all__ = ["Collector", "ExceptionItem", "ItemWrong", "ListItem", "MacroItem", "RuleItem"]
 
 _SUPPORTED_ENGINE: Final = (0, 64, 0)
 """Falco's engine version whose rule files are understood in full; a file that asks for more is read all the same, with a warning."""
@@ -120,7 +120,7 @@ class RuleItem(Definition):
         self.skip_unknown = False
 
 
-class _Wrong(Exception):
+class ItemWrong(Exception):
     """An item is wrong: ends its reading."""
 
 
@@ -174,10 +174,10 @@ class Collector:
             )
         )
 
-    def wrong(self, node: YamlNode | Text | None, message: str, *, code: str = "item", hint: str = "") -> _Wrong:
+    def wrong(self, node: YamlNode | Text | None, message: str, *, code: str = "item", hint: str = "") -> ItemWrong:
         """Keep an error; raise what this returns to end the item."""
         self.note("error", node, message, code=code, hint=hint)
-        return _Wrong(message)
+        return ItemWrong(message)
 
     # files
 
@@ -210,10 +210,19 @@ class Collector:
             return
         for node in document.items:
             self._item = ""
+            if len(self.problems) >= MAX_PROBLEMS:
+                self.note(
+                    "error",
+                    node,
+                    f"more than {MAX_PROBLEMS} problems; what follows was not read",
+                    code="limit",
+                    hint="correct those first",
+                )
+                return
             self._index += 1
             try:
                 self._read_item(node)
-            except _Wrong:
+            except ItemWrong:
                 if self._item:
                     kind, _, name = self._item.partition(" ")
                     self.failed.add((kind, name))
@@ -398,7 +407,7 @@ class Collector:
             return None
         if previous is None:
             if (kind, self._item.partition(" ")[2]) in self.failed:
-                raise _Wrong("its definition was wrong; told already")
+                raise ItemWrong("its definition was wrong; told already")
             raise self.wrong(
                 node,
                 f"there is no {kind} of that name to change",
@@ -603,7 +612,7 @@ class Collector:
             )
 
     def yaml_texts(self, node: YamlNode, text: Text) -> list[str] | str:
-        """A value of an exception: a text, or a list of them. _Wrong when it is neither."""
+        """A value of an exception: a text, or a list of them. ItemWrong when it is neither."""
         if isinstance(node, Scalar):
             return node.value
         if isinstance(node, Sequence) and all(isinstance(item, Scalar) for item in node.items):

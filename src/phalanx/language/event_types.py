@@ -23,7 +23,7 @@ TYPES_OF: Final[dict[str, tuple[str, ...]]] = {
     "send": ("sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"),
     "dup": ("dup", "dup2", "dup3", "fcntl"),
     "namespace": ("setns", "unshare", "chroot", "pivot_root"),
-    "mount": ("mount", "umount", "umount2", "move_mount", "fsopen"),
+    "mount": ("mount", "umount2", "move_mount", "fsopen"),
     "ptrace": ("ptrace", "process_vm_writev", "process_vm_readv"),
     "module": ("init_module", "finit_module", "delete_module"),
     "bpf": ("bpf", "perf_event_open", "userfaultfd", "io_uring_setup"),

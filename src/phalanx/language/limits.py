@@ -16,6 +16,8 @@ MAX_NESTING: Final = 100
 """Nested parentheses of one condition, and depth of a condition after its macros."""
 MAX_WEIGHT: Final = 50_000
 """Comparisons of one condition after its macros, each counted as often as it is reached."""
+MAX_PROBLEMS: Final = 2_000
+"""Problems that are told of one rule set; then reading ends."""
 MAX_LIST_ITEMS: Final = 100_000
 """Values of one list after the lists in it."""
 MAX_PATTERN_CHARS: Final = 4_000

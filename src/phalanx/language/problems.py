@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -42,10 +45,11 @@ class Text(Struct, frozen=True, kw_only=True):
             return part.place(min(offset - begin, len(part.value)))
         raw = self.raw if self.raw is not None else self.value
         index = self._index(offset)
-        line_start = raw.rfind("\n", 0, index) + 1
-        line_end = raw.find("\n", index)
-        line = raw.count("\n", 0, index) + 1
-        return line, index - line_start + 1, raw[line_start : line_end if line_end >= 0 else len(raw)][:2000]
+        starts = _line_starts(raw)
+        line = bisect_right(starts, index)
+        line_start = starts[line - 1]
+        line_end = starts[line] - 1 if line < len(starts) else len(raw)
+        return line, index - line_start + 1, raw[line_start:line_end][:2000]
 
     def _index(self, offset: int) -> int:
         """Offset in ``raw`` of ``value[offset]``: both are walked side by side, because YAML folds lines and drops indentation (blanks are passed over)."""
@@ -68,6 +72,12 @@ class Text(Struct, frozen=True, kw_only=True):
         if offset < len(value) and value[offset] not in _BLANKS:
             end = _next(raw, end, self.end)
         return min(end, max(self.start, self.end - 1))
+
+
+@lru_cache(maxsize=8)
+def _line_starts(raw: str) -> tuple[int, ...]:
+    """Offset of each line; kept, because a large file may have many problems."""
+    return (0, *(match.end() for match in re.finditer("\n", raw)))
 
 
 _BLANKS = " \t\r\n"

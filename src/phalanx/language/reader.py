@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from phalanx.errors import RuleError
+from phalanx.errors import LimitError, RuleError
 from phalanx.language.analysis import OTHER, TypeSets, Universe, type_literals
-from phalanx.language.collector import Collector, ExceptionItem, MacroItem, RuleItem
+from phalanx.language.collector import Collector, ExceptionItem, ItemWrong, MacroItem, RuleItem
 from phalanx.language.condition import Condition
 from phalanx.language.event_types import SENSED_SOURCES
 from phalanx.language.limits import MAX_LIST_ITEMS
@@ -39,6 +39,8 @@ class _Loader:
         self.lists = self._resolve_lists()
         self.syntax: dict[str, SyntaxNode | None] = {}
         self.macro_nodes: dict[str, Node | None] = {}
+        self.wrong_macros: dict[str, Problem] = {}
+        """What is wrong with a macro, or with one in it, other than its syntax, which is told at once."""
         self.open: list[str] = []
 
     # lists
@@ -67,9 +69,8 @@ class _Loader:
                     code="limit",
                 )
                 break
-        if not open_:
-            resolved[name] = tuple(values)
-        return tuple(values)
+        resolved[name] = tuple(values)
+        return resolved[name]
 
     # macros
 
@@ -83,11 +84,11 @@ class _Loader:
                 self.syntax[name] = None
 
     def macro(self, name: str, visibility: int | None) -> Node | None:
-        """The typed macro, or None when there is none to be seen. A macro that is wrong is told once and raises."""
+        """The typed macro, or None when there is none to be seen. A macro that is wrong raises what is wrong with it."""
         item = self.collector.macros.get(name)
         if item is None:
             if ("macro", name) in self.collector.failed:
-                raise _Told
+                raise _MacroWrong(None)
             return None
         if visibility is not None and item.index >= visibility:
             return None
@@ -95,8 +96,14 @@ class _Loader:
             self.macro_nodes[name] = self._type_macro(name, item)
         node = self.macro_nodes[name]
         if node is None:
-            raise _Told
+            raise _MacroWrong(self.wrong_macros.get(name))
         return node
+
+    def type_macros(self) -> None:
+        """Type all macros in their order, so that long chains of them need no deep recursion. What is wrong is told when a rule uses it."""
+        for name, item in sorted(self.collector.macros.items(), key=lambda entry: entry[1].index):
+            if name not in self.macro_nodes:
+                self.macro_nodes[name] = self._type_macro(name, item)
 
     def _type_macro(self, name: str, item: MacroItem) -> Node | None:
         syntax = self.syntax.get(name)
@@ -104,7 +111,8 @@ class _Loader:
             return None
         if name in self.open or len(self.open) > 100:
             loop = " → ".join((*self.open[-8:], name))
-            self.collector.note("error", item.place, f"the macro {name!r} contains itself: {loop}", code="macro_loop")
+            wrong = ConditionError(f"the macro {name!r} contains itself: {loop}", item.place, 0, code="macro_loop")
+            self.wrong_macros[name] = Problem.of(wrong, item=f"macro {name}")
             return None
         self.open.append(name)
         try:
@@ -112,9 +120,11 @@ class _Loader:
                 self.tree, item.condition, lists=self.lists, macro=lambda other: self.macro(other, item.visibility)
             ).node(syntax)
         except RuleError as error:
-            self.collector.problems.append(Problem.of(error, item=f"macro {name}", code="condition"))
+            self.wrong_macros[name] = Problem.of(error, item=f"macro {name}", code="condition")
             return None
-        except _Told:
+        except _MacroWrong as wrong_other:
+            if wrong_other.problem is not None:
+                self.wrong_macros[name] = wrong_other.problem
             return None
         finally:
             self.open.pop()
@@ -141,7 +151,6 @@ class _Loader:
                 Template(item.output.value, (item.output.value,)),
                 f"no sensor gives events of source {item.source!r}",
             )
-        before = len(problems)
         try:
             node = typer.node(syntax)
             node = self._with_exceptions(item, node)
@@ -150,22 +159,25 @@ class _Loader:
                 return self._skipped(item, error)
             problems.append(Problem.of(error, item=label, code="condition"))
             return None
-        except _Told:
-            unknown = [problem for problem in problems[before:] if problem.code != "unknown_field"]
-            if item.skip_unknown and not unknown and len(problems) > before:
-                told = problems[before]
-                del problems[before:]
+        except LimitError as error:
+            problems.append(
+                Problem.of(ConditionError(error.message, item.condition, 0, code="limit", hint=error.hint), item=label)
+            )
+            return None
+        except _MacroWrong as wrong_macro:
+            told = wrong_macro.problem
+            if told is not None and told.code == "unknown_field" and item.skip_unknown:
                 return self._skipped(item, told.error())
-            if len(problems) == before:
-                self.collector._item = label
-                self.collector.note(
-                    "error",
-                    item.condition,
-                    "a macro that the rule uses is wrong",
-                    code="condition",
-                    hint="see the error of the macro",
+            if told is not None and told not in problems:
+                problems.append(told)
+            elif told is None:
+                hint = "see the error of the macro"
+                wrong_rule = ConditionError(
+                    "a macro that the rule uses is wrong", item.condition, 0, code="condition", hint=hint
                 )
-                self.collector._item = ""
+                problems.append(Problem.of(wrong_rule, item=label))
+            return None
+        except ItemWrong:
             return None
         wrong: list[RuleError] = []
         template = parse_output(item.output, Typer(self.tree, item.output), wrong.append)
@@ -245,8 +257,12 @@ class _Loader:
         return ConditionError(message, place, 0, code="exception")
 
 
-class _Told(Exception):
-    """Something is wrong that was told already."""
+class _MacroWrong(Exception):
+    """A macro that is used is wrong; ``problem`` says how, None when that was told already."""
+
+    def __init__(self, problem: Problem | None) -> None:
+        super().__init__()
+        self.problem = problem
 
 
 def _operator(comp: str) -> tuple[str, str]:
@@ -286,6 +302,7 @@ def load_rules(sources: Iterable[RuleSource], *, disabled: Collection[str] = ())
     collector.read(files)
     loader = _Loader(collector)
     loader.parse_macros()
+    loader.type_macros()
     typed = [
         found
         for item in sorted(collector.rules.values(), key=lambda rule: rule.index)

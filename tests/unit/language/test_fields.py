@@ -531,3 +531,20 @@ def test_every_field_of_falcos_reference_is_known(name: str) -> None:
         assert lookup(name, "0" if field.index else "/x" if "mount" in name else "x") is not None
     else:
         assert lookup(name) is not None
+
+
+def test_the_event_types_are_those_that_the_kernel_sensor_gives() -> None:
+    from phalanx.language.event_types import KIND_OF
+    from phalanx.sensors.kernel.calls import CALLS
+
+    given = {call.name: call.kind for call in CALLS if call.kind != "state"}
+    hooks = {
+        "clone": "fork",
+        "fork": "fork",
+        "vfork": "fork",
+        "clone3": "fork",
+        "procexit": "exit",
+        "cgroup_mkdir": "cgroup",
+        "cgroup_rmdir": "cgroup",
+    }
+    assert given | hooks == KIND_OF

@@ -148,6 +148,7 @@ def test_lists_and_macros_are_appended_and_replaced() -> None:
         (rule(exceptions="[{name: e, fields: [proc.name, fd.name], comps: [in]}]"), "2 fields and 1 comps"),
         (rule(exceptions="[{name: e, fields: proc.name, comps: startswith, values: [a]}]"), "has one field"),
         (rule(exceptions="[{name: e, fields: [proc.name], values: [[a, b]]}]"), "a list of 1 entries"),
+        (rule(exceptions="[{name: e, fields: [proc.name], values: [[{a: b}]]}]"), "a text or a list of texts"),
         (rule(exceptions="[{name: e, fields: [proc.nme], values: [[a]]}]"), "no field 'proc.nme'"),
         ("- rule: 'R\n", "not YAML"),
     ],
@@ -305,6 +306,34 @@ def test_macros_that_double_each_other_end_in_an_error() -> None:
         )
     (problem,) = load("".join(parts) + rule(condition="evt.type=execve and m39")).errors
     assert str(MAX_WEIGHT) in problem.message
+
+
+def test_a_wrong_macro_is_told_once_however_many_rules_use_it_and_not_at_all_when_none_does() -> None:
+    used = "- macro: m\n  condition: proc.nmae=1\n- macro: n\n  condition: m or proc.pid=1\n"
+    ruleset = load(used + rule("A", "evt.type=execve and m") + rule("B", "evt.type=execve and n"))
+    assert [problem.code for problem in ruleset.errors] == ["unknown_field"]
+    assert not ruleset.rules
+    assert not load(used + rule("A")).problems
+
+
+def test_a_chain_of_a_thousand_macros_is_no_deep_recursion() -> None:
+    chain = "".join(f"- macro: m{level}\n  condition: m{level - 1}\n" for level in range(1, 1000))
+    assert condition_of(
+        good("- macro: m0\n  condition: proc.pid=1\n" + chain + rule(condition="evt.type=execve and m999"))
+    ).endswith("proc.pid = 1")
+
+
+def test_lists_that_repeat_each_other_are_quick_and_bounded() -> None:
+    chain = "".join(
+        f"- list: l{level}\n  items: [{', '.join([f'l{level - 1}'] * 10)}, x{level}]\n" for level in range(1, 40)
+    )
+    assert len(good("- list: l0\n  items: [a]\n" + chain).lists["l39"]) == 40
+
+
+def test_ten_thousand_wrong_items_end_in_a_bounded_answer() -> None:
+    ruleset = load("- rule: R\n" * 10_000)
+    assert len(ruleset.problems) < 2_100
+    assert "not read" in ruleset.problems[-1].message
 
 
 def test_unknown_keys_are_warned_about_and_passed_over() -> None:
