@@ -603,7 +603,18 @@ def test_a_cancelled_question_ends(fresh: LogMember) -> None:
     cancel.cancel()
     with pytest.raises(LimitError, match="cancelled"):
         fresh.store.query(EventQuery(), cancel=cancel)
-    assert len(fresh.store.query(EventQuery()).rows()) == 5, "the store goes on"
+    late = Cancel()
+    assert len(fresh.store.query(EventQuery(), cancel=late).rows()) == 5, "the store goes on"
+    late.cancel()
+
+
+def test_a_question_that_takes_too_long_is_ended_with_advice(fresh: LogMember) -> None:
+    for number in range(40):
+        fresh.store.append(batch_of(samples(500, step=1000, first_seq=number * 500), f"batch-{number}"))
+    with pytest.raises(LimitError, match="longer than") as caught:
+        fresh.store.query(EventQuery(text="zzzz", group_by=("id", "fd_name", "proc_cmdline"), limit=10_000), time_limit_s=0.001)
+    assert caught.value.hint
+    assert fresh.store.statistics().events == 20_000
 
 
 def test_a_closed_store_says_so(fresh: LogMember) -> None:

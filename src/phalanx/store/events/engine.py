@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from phalanx.errors import LimitError
 from phalanx.store.events.interface import Cancel
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["Engine", "text_literal"]
+
+_AGAIN_S: Final = 0.02
+"""Pause between two interruptions of a question that is to end."""
 
 
 def text_literal(text: str) -> str:
@@ -67,19 +70,29 @@ class Engine:
         import duckdb
 
         cursor = self._database.cursor()
+        wake = threading.Event()
+        over = threading.Event()
         late = threading.Event()
+        alive = threading.Lock()
 
-        def stop() -> None:
-            late.set()
-            cursor.interrupt()
+        def watch() -> None:
+            if not wake.wait(time_limit_s):
+                late.set()
+            # Again and again: an interruption between two statements would be forgotten.
+            while not over.is_set():
+                with alive:
+                    if not over.is_set():
+                        cursor.interrupt()
+                over.wait(_AGAIN_S)
 
-        timer = None if time_limit_s is None else threading.Timer(max(0.01, time_limit_s), stop)
+        watcher = None
+        if time_limit_s is not None or cancel is not None:
+            watcher = threading.Thread(target=watch, name="event-store-query-limit", daemon=True)
         try:
             if cancel is not None:
-                cancel.on_cancel(cursor.interrupt)
-            if timer is not None:
-                timer.daemon = True
-                timer.start()
+                cancel.on_cancel(wake.set)
+            if watcher is not None:
+                watcher.start()
             if cancel is not None and cancel.cancelled:
                 raise LimitError("the query was cancelled")
             yield cursor
@@ -95,9 +108,10 @@ class Engine:
                 "the query needs more memory than the store may use", hint="ask for a shorter time or fewer groups"
             ) from error
         finally:
-            if timer is not None:
-                timer.cancel()
-            cursor.close()
+            with alive:
+                over.set()
+                cursor.close()
+            wake.set()
 
     def close(self) -> None:
         """Ends the engine and clears its temporary directory."""
