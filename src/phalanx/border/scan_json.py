@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from phalanx.artifacts.advice import blame, upgrades
 from phalanx.artifacts.model import Component
 from phalanx.artifacts.report import Report
 from phalanx.artifacts.vulnerabilities import Vulnerability
@@ -33,6 +34,8 @@ def report_dict(report: Report) -> dict[str, Any]:
         "layers": msgspec.to_builtins(inventory.layers),
         "components": [_component(one) for one in inventory.components],
         "vulnerabilities": [_vulnerability(one) for one in report.vulnerabilities],
+        "upgrades": msgspec.to_builtins(upgrades(report)),
+        "blame": msgspec.to_builtins(blame(report)),
         "issues": msgspec.to_builtins(inventory.issues),
         "skipped": msgspec.to_builtins(inventory.skipped),
         "stale_ignores": msgspec.to_builtins(report.stale),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from phalanx.artifacts.advice import blame, upgrades
 from phalanx.artifacts.report import Report
 from phalanx.artifacts.vulnerabilities import Vulnerability
 from phalanx.model.severity import Severity
@@ -53,6 +54,7 @@ def _lines(report: Report, colour: bool, width: int) -> Iterator[str]:
     )
     yield ""
     yield from _rows(counting, colour, width)
+    yield from _advice(report)
     yield from _issues(report, colour, width)
     if inventory.skipped:
         yield f"Not looked at: {len(inventory.skipped)}"
@@ -101,6 +103,25 @@ def _rows(found: tuple[Vulnerability, ...], colour: bool, width: int) -> Iterato
         cells[5] = _paint(cells[5], row[5].split(" ")[0], colour)
         yield "  ".join(cells) + "  " + row[6][:last]
     yield ""
+
+
+def _advice(report: Report) -> Iterator[str]:
+    steps = upgrades(report)
+    if len(steps) > 1:
+        yield "Upgrades that remove the most:"
+        for step in steps[:5]:
+            acts = f", {step.act} of them to act on" if step.act else ""
+            yield (
+                f"  {show(step.name, 60)} {show(step.version, 40)} → {show(step.to, 40)}: {step.removes} gone{acts}"
+                + (f", {step.remains} without a fix" if step.remains else "")
+            )
+        yield ""
+    shares = blame(report)
+    if len(shares) > 1:
+        yield "By layer:"
+        for share in shares:
+            yield f"  {share.digest[:19]}  {share.components} components, {share.vulnerabilities} vulnerabilities  {show(share.created_by, 80)}"
+        yield ""
 
 
 def _issues(report: Report, colour: bool, width: int) -> Iterator[str]:

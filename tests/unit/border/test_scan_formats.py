@@ -17,7 +17,8 @@ from phalanx.advisories.compiler import Compiler
 from phalanx.advisories.database import Database
 from phalanx.advisories.model import Advisory, Affected, FixState, Range, Signal
 from phalanx.artifacts import judge
-from phalanx.artifacts.model import Component, Inventory, Issue, Location, OsRelease, Skipped
+from phalanx.artifacts.advice import blame, upgrades
+from phalanx.artifacts.model import Component, Inventory, Issue, Layer, Location, OsRelease, Skipped
 from phalanx.artifacts.report import Report
 from phalanx.artifacts.vulnerabilities import vulnerabilities
 from phalanx.border.cyclonedx import render_cyclonedx
@@ -368,3 +369,17 @@ def test_a_baseline_leaves_only_what_is_new_whatever_the_version(report: Report,
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(UsageError, match="not a report"):
         judge.read_baseline(tmp_path / "bad.json")
+
+
+def test_advice_names_the_upgrade_that_removes_most_and_blame_the_layer(report: Report) -> None:
+    steps = upgrades(report)
+    assert (steps[0].name, steps[0].to, steps[0].act) == ("Jinja2", "3.0", 1)
+    assert {one.name for one in steps} == {"Jinja2", "openssl", "@s/a", "g:a", HOSTILE}
+    layered = msgspec.structs.replace(
+        report,
+        inventory=msgspec.structs.replace(
+            report.inventory, layers=(Layer(digest="sha256:aa", created_by="COPY"), Layer(digest="sha256:bb"))
+        ),
+    )
+    assert [(one.components, one.vulnerabilities, one.act) for one in blame(layered)] == [(1, 1, 1), (0, 0, 0)]
+    assert "Upgrades that remove the most" in render_table(layered)
