@@ -186,6 +186,7 @@ def run_hub(config: HubConfig) -> None:
     os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with contextlib.ExitStack() as stack:
         tcp = stack.enter_context(_listen_tcp(config))
         local = stack.enter_context(_listen_local(Path(config.socket)))

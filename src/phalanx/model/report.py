@@ -64,7 +64,7 @@ class AgentStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Events whose text was cut at a bound."""
     spool_bytes: int = 0
     spool_dropped: int = 0
-    """Records that the spool had to drop within its bound."""
+    """Records that the spool had to drop within its bound, or that the hub refused."""
     memory_bytes: int = 0
     rules_version: str = ""
     rules_errors: int = 0

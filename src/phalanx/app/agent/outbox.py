@@ -35,14 +35,23 @@ class Outbox:
     """A spool and the thread that empties it into one route of the hub."""
 
     def __init__(
-        self, spool: Spool, link: HubLink, route: str, content_type: str, complain: Callable[[str], None]
+        self,
+        spool: Spool,
+        link: HubLink,
+        route: str,
+        content_type: str,
+        complain: Callable[[str], None],
+        *,
+        tell_absence: bool = True,
     ) -> None:
+        """``tell_absence`` False: another outbox says already that the hub is away."""
         self.spool = spool
         self.state = Delivery()
         self._link = link
         self._route = route
         self._content_type = content_type
         self._complain = complain
+        self._tell_absence = tell_absence
         self._stop = threading.Event()
 
     def put(self, identity: str, body: bytes | memoryview) -> None:
@@ -64,7 +73,7 @@ class Outbox:
             except (UnavailableError, CorruptError) as error:
                 if self._stop.is_set():
                     return  # it stays in the spool for the next start
-                if not self.state.last_error:
+                if not self.state.last_error and self._tell_absence:
                     self._complain(f"{error.message}; keeping what is seen until it does")
                 self.state.last_error = error.message
                 self._stop.wait(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
@@ -76,9 +85,9 @@ class Outbox:
             else:
                 self.state.delivered += 1
                 self.state.last_ack_ns = time.time_ns()
-            if self.state.last_error:
+            if self.state.last_error and self._tell_absence:
                 self._complain("the hub answers again")
-                self.state.last_error = ""
+            self.state.last_error = ""
             failures = 0
             self.spool.forget(entry.id)
 
@@ -106,6 +115,7 @@ def outboxes(state: Path, socket: Path, complain: Callable[[str], None]) -> tupl
         HubLink(socket),
         "/agent/v1/reports",
         "application/json",
-        lambda _: None,  # the other one says that the hub is away
+        complain,
+        tell_absence=False,
     )
     return batches, reports

@@ -187,7 +187,7 @@ class AgentRuntime:
 
     def _status_now(self) -> AgentStatus:
         return self._status.snapshot(
-            self._sensor.statistics(), self._engine.statistics(), spools=(self._batches.spool, self._reports.spool)
+            self._sensor.statistics(), self._engine.statistics(), outboxes=(self._batches, self._reports)
         )
 
     # --- the following thread ----------------------------------------------------------------------------------------------

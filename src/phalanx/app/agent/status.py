@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from phalanx.app.agent.identity import Identity
-from phalanx.bus.spool import Spool
+from phalanx.app.agent.outbox import Outbox
 from phalanx.detect.statistics import EngineStatistics
 from phalanx.model.report import AgentStatus, Feature, LossCount, RuleCost
 from phalanx.sensors.kernel import Capability, Statistics
@@ -38,10 +38,10 @@ class StatusKeeper:
         """The oldest of ``events`` candidates was decided ``lag_ns`` after it happened."""
         self._lags.append(lag_ns)
 
-    def snapshot(self, sensor: Statistics, engine: EngineStatistics, *, spools: Sequence[Spool]) -> AgentStatus:
+    def snapshot(self, sensor: Statistics, engine: EngineStatistics, *, outboxes: Sequence[Outbox]) -> AgentStatus:
         """Everything, now."""
         lags = sorted(self._lags)
-        spool_statistics = [spool.statistics() for spool in spools]
+        spools = [outbox.spool.statistics() for outbox in outboxes]
         return AgentStatus(
             version=VERSION,
             started_ns=self._started_ns,
@@ -55,8 +55,8 @@ class StatusKeeper:
             waiting=engine.waiting,
             lost=self._losses(sensor.lost),
             truncated=sensor.truncated,
-            spool_bytes=sum(spool.bytes for spool in spool_statistics),
-            spool_dropped=sum(spool.dropped for spool in spool_statistics),
+            spool_bytes=sum(spool.bytes for spool in spools),
+            spool_dropped=sum(spool.dropped for spool in spools) + sum(outbox.state.refused for outbox in outboxes),
             memory_bytes=memory_bytes(),
             rules_version=self.rules_version,
             rules_errors=self.rules_errors,
