@@ -30,14 +30,21 @@ TEXT = {
     "self.a + self.b": "r = o.a + o.b",
     "encode": "r = a.encode()",
 }
-SUBSCRIPTS = {"d[k]": "r = d[b]", "l[i]": "r = l[i]", "a[1:]": "r = a[1:]", "a[i]": "r = a[i]", "o.l[i]": "r = o.l[i]", "d['k'][i]": "r = d['k'][i]"}
+SUBSCRIPTS = {
+    "d[k]": "r = d[b]",
+    "l[i]": "r = l[i]",
+    "a[1:]": "r = a[1:]",
+    "a[i]": "r = a[i]",
+    "o.m[i]": "r = o.m[i]",
+    "d['k'][i]": "r = d['k'][i]",
+}
 ROUNDS, LOOPS = 60, 4000
 
 
 class Thing:
     """Holds values behind attributes."""
 
-    a, b, l = "some value", "other", ["x", "y", "z"]
+    a, b, m = "some value", "other", ["x", "y", "z"]
 
 
 def built(line: str, rewritten: bool):

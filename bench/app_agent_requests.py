@@ -1,7 +1,8 @@
 """Latency of requests over loopback: the Flask test application bare, under the agent, and under the agent with analysis off.
 
-Each of the three is a real werkzeug server; a client sends every case in turn over one connection, several passes, the servers in turns. Prints p50 and p99 of what the client
-saw, the ratios to the bare server, and the memory of each server. Run: ``python bench/app_agent_requests.py [passes]`` with the test requirements installed.
+Each of the three is a real werkzeug server; a client sends every case in turn over one connection, several passes, the
+servers in turns. Prints p50 and p99 of what the client saw, the ratios to the bare server, and the memory of each server.
+Run: ``python bench/app_agent_requests.py [passes]`` with the test requirements installed.
 """
 
 from __future__ import annotations
@@ -96,8 +97,17 @@ def main() -> None:
                 row = sorted(times[name])
                 p50, p99 = row[len(row) // 2], row[int(len(row) * 0.99)]
                 b50, b99 = base[len(base) // 2], base[int(len(base) * 0.99)]
-                memory = next(int(line.split()[1]) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmRSS")) / 1024
-                print(f"{name:5} p50 {p50 * 1e3:6.2f} ms x{p50 / b50:.2f}   p99 {p99 * 1e3:6.2f} ms x{p99 / b99:.2f}   {memory:.0f} MiB   {len(row)} requests")
+                memory = (
+                    next(
+                        int(line.split()[1])
+                        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                        if line.startswith("VmRSS")
+                    )
+                    / 1024
+                )
+                print(
+                    f"{name:5} p50 {p50 * 1e3:6.2f} ms x{p50 / b50:.2f}   p99 {p99 * 1e3:6.2f} ms x{p99 / b99:.2f}   {memory:.0f} MiB   {len(row)} requests"
+                )
         finally:
             for process, _ in servers.values():
                 process.terminate()

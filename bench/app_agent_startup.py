@@ -82,7 +82,9 @@ def generate(root: Path) -> None:
     random.Random(5).shuffle(order)
     for number in range(MODULES):
         (package / f"m{number}.py").write_text(BODY.format(number=number))
-    (root / "start.py").write_text("import importlib\n" + "".join(f"importlib.import_module('shop.m{number}')\n" for number in order))
+    (root / "start.py").write_text(
+        "import importlib\n" + "".join(f"importlib.import_module('shop.m{number}')\n" for number in order)
+    )
 
 
 def start(root: Path, agent: bool, cached: bool) -> float:
@@ -106,7 +108,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         generate(root)
-        times: dict[tuple[bool, bool], list[float]] = {(agent, cached): [] for agent in (False, True) for cached in (False, True)}
+        times: dict[tuple[bool, bool], list[float]] = {
+            (agent, cached): [] for agent in (False, True) for cached in (False, True)
+        }
         for _ in range(ROUNDS):
             for agent in (False, True):
                 times[agent, False].append(start(root, agent, False))
@@ -115,7 +119,9 @@ def main() -> None:
                 times[agent, True].append(start(root, agent, True))
         for cached in (False, True):
             bare, under = statistics.median(times[False, cached]), statistics.median(times[True, cached])
-            print(f"{'cached' if cached else 'cold':7} bare {bare:.2f} s  under the agent {under:.2f} s  x{under / bare:.2f}")
+            print(
+                f"{'cached' if cached else 'cold':7} bare {bare:.2f} s  under the agent {under:.2f} s  x{under / bare:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -83,7 +83,32 @@ def shown_repr(value: Chars) -> Chars:
     return glue([bare(quote), inner, bare(quote)])
 
 
-ALPHABET = ["a", "b", "B", "x", " ", "\t", "\n", ",", "'", "\\", "%", "{", "é", "ß", "日", "-", "+", "0", "7", ".", "/", "İ", "ǆ", "😀"]
+ALPHABET = [
+    "a",
+    "b",
+    "B",
+    "x",
+    " ",
+    "\t",
+    "\n",
+    ",",
+    "'",
+    "\\",
+    "%",
+    "{",
+    "é",
+    "ß",
+    "日",
+    "-",
+    "+",
+    "0",
+    "7",
+    ".",
+    "/",
+    "İ",
+    "ǆ",
+    "😀",
+]
 
 
 class Program:
@@ -111,14 +136,28 @@ class Program:
         return "".join(self.rng.choice(ALPHABET) for _ in range(self.rng.randint(least, 7)))
 
     def pick(self, kind: type = str) -> tuple[str, Chars]:
-        names = [name for name, value in self.model.items() if isinstance(value, Chars) and type(value.text) is kind and len(value) < 400]
+        names = [
+            name
+            for name, value in self.model.items()
+            if isinstance(value, Chars) and type(value.text) is kind and len(value) < 400
+        ]
         # Recent values are taken more often, so that programs build on themselves.
         name = self.rng.choice(names[-8:] if self.rng.random() < 0.6 else names)
         return self.form(name), self.model[name]
 
     def form(self, name: str) -> str:
         """A name, or the same value by an expression that is not one."""
-        return self.rng.choice([name, name, f"same({name})", f"box({name}).value", f"[{name}][0]", f"(lambda q: q)({name})", f"{{'k': {name}}}['k']"])
+        return self.rng.choice(
+            [
+                name,
+                name,
+                f"same({name})",
+                f"box({name}).value",
+                f"[{name}][0]",
+                f"(lambda q: q)({name})",
+                f"{{'k': {name}}}['k']",
+            ]
+        )
 
     def literal(self, text: str) -> str:
         return repr(text)
@@ -137,7 +176,9 @@ class Program:
         elif shape == 1:
             self.lines.append(f"{target} = next(({source}) for _ in one)")
         elif shape == 2:
-            self.lines.append(f"class C: kept = {source}\n{target} = C.kept" if "\n" not in source else f"{target} = {source}")
+            self.lines.append(
+                f"class C: kept = {source}\n{target} = C.kept" if "\n" not in source else f"{target} = {source}"
+            )
         elif shape == 3:
             self.lines.append(f"{target} = (lambda: {source})()")
         elif shape == 4:
@@ -149,7 +190,13 @@ class Program:
     def source(self) -> str:
         """The program as one function, so that names are locals and every form of rewriting is used; and once more as a module."""
         body = "\n".join(self.lines)
-        return "def program(same, box, one, re, " + ", ".join(self.inputs) + "):\n" + indent(body) + "\n    return dict(locals())\n"
+        return (
+            "def program(same, box, one, re, "
+            + ", ".join(self.inputs)
+            + "):\n"
+            + indent(body)
+            + "\n    return dict(locals())\n"
+        )
 
 
 def indent(text: str) -> str:
@@ -186,7 +233,9 @@ def op_mul(p: Program) -> Made:
 def op_slice(p: Program) -> Made:
     one, a = p.pick()
     low, high = (p.rng.choice([None, *range(-8, 9)]) for _ in range(2))
-    return f"{one}[{'' if low is None else low}:{'' if high is None else high}]", Chars(a.text[low:high], a.tags[low:high])
+    return f"{one}[{'' if low is None else low}:{'' if high is None else high}]", Chars(
+        a.text[low:high], a.tags[low:high]
+    )
 
 
 def op_stride(p: Program) -> Made:
@@ -389,7 +438,11 @@ def op_fstring(p: Program) -> Made:
             source += f"{{{number}}}"
             parts.append(bare(str(number)))
             continue
-        names = [name for name, value in p.model.items() if isinstance(value, Chars) and type(value.text) is str and len(value) < 400]
+        names = [
+            name
+            for name, value in p.model.items()
+            if isinstance(value, Chars) and type(value.text) is str and len(value) < 400
+        ]
         name = p.rng.choice(names)
         value = p.model[name]
         form = p.rng.choice([name, f"same({name})", f"[{name}][0]"])
@@ -436,7 +489,9 @@ def op_format(p: Program) -> Made:
     if kind == 3:
         return f"'{{a}}{{b}}'.format_map({{'a': {one}, 'b': {two}}})", glue([a, b])
     if kind == 4:
-        return f"'{{!r}};{{:>{{}}}}'.format({one}, {two}, 6)", glue([shown_repr(a), bare(";"), by_shape(b, lambda t: format(t, ">6"))])
+        return f"'{{!r}};{{:>{{}}}}'.format({one}, {two}, 6)", glue(
+            [shown_repr(a), bare(";"), by_shape(b, lambda t: format(t, ">6"))]
+        )
     return f"'{{0[0]}}{{d[k]}}'.format([{one}], d={{'k': {two}}})", glue([a, b])
 
 
@@ -456,7 +511,9 @@ def op_loop(p: Program) -> Made:
     one, a = p.pick()
     if p.rng.random() < 0.5:
         return f"''.join(c for c in {one})", a
-    return f"''.join([c + '.' for c in {one}])", glue([part for at in range(len(a)) for part in (a.cut(at, at + 1), bare("."))])
+    return f"''.join([c + '.' for c in {one}])", glue(
+        [part for at in range(len(a)) for part in (a.cut(at, at + 1), bare("."))]
+    )
 
 
 def op_encode(p: Program) -> Made:
@@ -528,9 +585,41 @@ def op_augmented(p: Program) -> Made:
 
 
 OPERATIONS: list[Callable[[Program], Made]] = [
-    op_add, op_add_three, op_add_literal, op_mul, op_slice, op_slice, op_stride, op_index, op_join, op_join, op_replace, op_replace, op_strip, op_case, op_pad,
-    op_zfill, op_tabs, op_split, op_splitlines, op_partition, op_affix, op_translate, op_fstring, op_fstring, op_fstring, op_percent, op_format, op_format,
-    op_builtin, op_loop, op_encode, op_decode, op_bytes, op_regex, op_augmented,
+    op_add,
+    op_add_three,
+    op_add_literal,
+    op_mul,
+    op_slice,
+    op_slice,
+    op_stride,
+    op_index,
+    op_join,
+    op_join,
+    op_replace,
+    op_replace,
+    op_strip,
+    op_case,
+    op_pad,
+    op_zfill,
+    op_tabs,
+    op_split,
+    op_splitlines,
+    op_partition,
+    op_affix,
+    op_translate,
+    op_fstring,
+    op_fstring,
+    op_fstring,
+    op_percent,
+    op_format,
+    op_format,
+    op_builtin,
+    op_loop,
+    op_encode,
+    op_decode,
+    op_bytes,
+    op_regex,
+    op_augmented,
 ]
 
 
@@ -550,7 +639,9 @@ def compiled(source: str, rewrite: Callable[[ast.Module], bool] | None) -> Any:
     return namespace["program"]
 
 
-def difference(program: Program, core: Any, current: Any, rewrite: Callable[[ast.Module], bool], prefix: str) -> str | None:
+def difference(
+    program: Program, core: Any, current: Any, rewrite: Callable[[ast.Module], bool], prefix: str
+) -> str | None:
     """Run the program plain and rewritten; None, or what differs."""
     source = program.source()
     values = {name: text for name, (text, _) in program.inputs.items()}
@@ -559,7 +650,10 @@ def difference(program: Program, core: Any, current: Any, rewrite: Callable[[ast
     token = current.set(table)
     try:
         number = {"s0": 0, "s1": 1, "s2": 2, "b0": 9}
-        tainted = {name: table.source(text, number[name], "source") if flag and text else text for name, (text, flag) in program.inputs.items()}
+        tainted = {
+            name: table.source(text, number[name], "source") if flag and text else text
+            for name, (text, flag) in program.inputs.items()
+        }
         got = compiled(source, rewrite)(lambda v: v, Box, (0,), re, **tainted)
         for name, wanted in program.model.items():
             if name not in plain:

@@ -29,12 +29,15 @@ def sql():
     return "ok"
 @app.route("/all", methods=["GET", "POST", "PUT"])
 def everything():
-    return json.dumps([list(request.args.items(multi=True)), list(request.form.items()), list(request.cookies.items()), request.get_data(as_text=False).hex()[:200],
+    return json.dumps([list(request.args.items(multi=True)), list(request.form.items()), list(request.cookies.items()),
+                       request.get_data(as_text=False).hex()[:200],
                        [v for k, v in request.headers if k == "X-A"], request.get_json(silent=True)], default=str)
 """
 
 
-def under_agent(tmp_path: Path, code: str, *, pure: bool = False, timeout: int = 60, **settings: str) -> tuple[subprocess.CompletedProcess, list[dict]]:
+def under_agent(
+    tmp_path: Path, code: str, *, pure: bool = False, timeout: int = 60, **settings: str
+) -> tuple[subprocess.CompletedProcess, list[dict]]:
     """Run a program under the agent; its messages."""
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(APP) + textwrap.dedent(code))
@@ -43,7 +46,19 @@ def under_agent(tmp_path: Path, code: str, *, pure: bool = False, timeout: int =
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "PHALANX_APP_STATE": str(tmp_path / "state"), **settings}
     if pure:
         env["PHALANX_APP_PURE"] = "1"
-    command = [sys.executable, "-m", "phalanx_app", "run", "--root", str(tmp_path), "--report", str(report), "--", sys.executable, str(program)]
+    command = [
+        sys.executable,
+        "-m",
+        "phalanx_app",
+        "run",
+        "--root",
+        str(tmp_path),
+        "--report",
+        str(report),
+        "--",
+        sys.executable,
+        str(program),
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=timeout)
     messages = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
     return done, messages
@@ -72,13 +87,18 @@ def test_a_flaw_is_told_once_and_counted(tmp_path: Path, pure: bool) -> None:
 @flask_only
 def test_secrets_are_masked(tmp_path: Path) -> None:
     code = """
-    app.test_client().post('/sql?token=tok3nvalue', data={'a': 'x', 'password': 'hunter22'}, headers={'Authorization': 'Bearer s3cr3tvalue', 'Cookie': 'session=c00kievalue'})
+    secret = {'Authorization': 'Bearer s3cr3tvalue', 'Cookie': 'session=c00kievalue'}
+    app.test_client().post('/sql?token=tok3nvalue', data={'a': 'x', 'password': 'hunter22'}, headers=secret)
     @app.post("/pw")
     def pw():
         run("select * from t where a = '" + request.form["password"] + "'"); return "ok"
     app.test_client().post('/pw', data={'password': 'hunter22'})
     """
-    code = textwrap.dedent(code).replace("@app.post", "app2 = Flask('b')\n@app2.post").replace("app.test_client().post('/pw'", "app2.test_client().post('/pw'")
+    code = (
+        textwrap.dedent(code)
+        .replace("@app.post", "app2 = Flask('b')\n@app2.post")
+        .replace("app.test_client().post('/pw'", "app2.test_client().post('/pw'")
+    )
     done, messages = under_agent(tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert len(findings(messages)) == 2
@@ -143,7 +163,9 @@ def test_interleaved_tasks_never_share_taint(tmp_path: Path) -> None:
     assert len(set(asyncio.run(main()))) == 40
     assert taint.core.live() == 0 and not taint.ON
     """
-    done, _ = under_agent(tmp_path, code.replace("from flask", "from flask") if importlib.util.find_spec("flask") else code)
+    done, _ = under_agent(
+        tmp_path, code.replace("from flask", "from flask") if importlib.util.find_spec("flask") else code
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -192,7 +214,9 @@ def test_it_takes_itself_out_when_its_own_time_is_too_much(tmp_path: Path) -> No
         time.sleep(0.03); plain(request, environ)
     w.fill = fill
     """
-    done, _ = under_agent(tmp_path, textwrap.dedent(slow) + textwrap.dedent(code).replace("3000", "3"), PHALANX_APP_OVERHEAD_LIMIT="1.5")
+    done, _ = under_agent(
+        tmp_path, textwrap.dedent(slow) + textwrap.dedent(code).replace("3000", "3"), PHALANX_APP_OVERHEAD_LIMIT="1.5"
+    )
     assert done.stdout.strip() == "suspended 1", done.stderr
 
 
@@ -206,7 +230,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.status == 200:
-            Hub.received.append({"path": self.path, "authorization": self.headers.get("Authorization"), **json.loads(body)})
+            Hub.received.append(
+                {"path": self.path, "authorization": self.headers.get("Authorization"), **json.loads(body)}
+            )
         self.send_response(self.status)
         self.end_headers()
         told = any(message["kind"] == "finding" for message in json.loads(body)["messages"])
@@ -237,15 +263,28 @@ def test_the_hub_gets_batches_and_can_turn_analysis_off(tmp_path: Path, hub) -> 
     print(runtime.RUNTIME.mode)
     """
     done, _ = under_agent(
-        tmp_path, code, PHALANX_APP_HUB=f"http://127.0.0.1:{hub.server_port}", PHALANX_APP_TOKEN="join-token", PHALANX_APP_PROJECT="shop", PHALANX_APP_VERSION="1.2"
+        tmp_path,
+        code,
+        PHALANX_APP_HUB=f"http://127.0.0.1:{hub.server_port}",
+        PHALANX_APP_TOKEN="join-token",
+        PHALANX_APP_PROJECT="shop",
+        PHALANX_APP_VERSION="1.2",
     )
     assert done.stdout.strip() == "off", done.stderr
     assert {one["path"] for one in Hub.received} == {"/api/v1/app-agent/batches"}
     first = Hub.received[0]
-    assert (first["wire"], first["project"], first["version"], first["environment"], first["authorization"]) == (1, "shop", "1.2", "test", "Bearer join-token")
+    assert (first["wire"], first["project"], first["version"], first["environment"], first["authorization"]) == (
+        1,
+        "shop",
+        "1.2",
+        "test",
+        "Bearer join-token",
+    )
     kinds = [message["kind"] for one in Hub.received for message in one["messages"]]
     assert {"finding", "health", "inventory"} <= set(kinds)
-    inventory = next(message for one in Hub.received[::-1] for message in one["messages"] if message["kind"] == "inventory")
+    inventory = next(
+        message for one in Hub.received[::-1] for message in one["messages"] if message["kind"] == "inventory"
+    )
     route = next(one for one in inventory["routes"] if one["route"] == "/sql")
     assert route["hits"] == 1
     assert "query:a" in route["parameters"]
@@ -269,7 +308,12 @@ def test_an_unreachable_hub_fills_a_bounded_spool_that_is_sent_later(tmp_path: P
     Hub.status = 200
     under_agent(tmp_path, code, **settings)
     assert list(spool.glob("*.json")) == []
-    told = [message for one in Hub.received for message in one["messages"] if message["kind"] == "finding" and message["rule"] == "sql-injection"]
+    told = [
+        message
+        for one in Hub.received
+        for message in one["messages"]
+        if message["kind"] == "finding" and message["rule"] == "sql-injection"
+    ]
     assert len(told) == 2
 
 
@@ -304,7 +348,19 @@ def test_a_full_disk_is_counted_and_harms_nothing(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(APP) + code)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PHALANX_", "PYTHON"))}
-    command = [sys.executable, "-m", "phalanx_app", "run", "--root", str(tmp_path), "--report", str(tmp_path / "report.jsonl"), "--", sys.executable, str(program)]
+    command = [
+        sys.executable,
+        "-m",
+        "phalanx_app",
+        "run",
+        "--root",
+        str(tmp_path),
+        "--report",
+        str(tmp_path / "report.jsonl"),
+        "--",
+        sys.executable,
+        str(program),
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout == "200\nTrue\n", done.stderr
 
@@ -322,7 +378,8 @@ def test_requests_of_every_shape_are_answered_as_without_the_agent(tmp_path: Pat
         ("POST", "/all", dict(data="[" * 900 + "]" * 900, content_type="application/json")),
         ("POST", "/all", dict(data='{"a": {"b": [1, null, "' + "y" * 5000 + '"]}, "": ""}', content_type="application/json")),
         ("POST", "/all", dict(data=b'{"a": "\\xff"}', content_type="application/json")),
-        ("POST", "/all", dict(data=b"--x\\r\\nContent-Disposition: form-data; name=\\"f\\"; filename=\\"../../e\\"\\r\\n\\r\\nabc\\r\\n--x--", content_type="multipart/form-data; boundary=x")),
+        ("POST", "/all", dict(content_type="multipart/form-data; boundary=x", data=b"--x\\r\\nContent-Disposition: form-data; "
+            b"name=\\"f\\"; filename=\\"../../e\\"\\r\\n\\r\\nabc\\r\\n--x--")),
         ("POST", "/all", dict(data=b"--x\\r\\nbroken", content_type="multipart/form-data; boundary=y")),
         ("PUT", "/all", dict(headers=[("X-A", "v\\xe9"), ("X-A", "w"), ("Cookie", "a=b; =; ;;; c"), ("Cookie", '"')])),
         ("GET", "/nowhere", {}),
@@ -427,15 +484,31 @@ def test_the_pytest_plugin_reports(tmp_path: Path) -> None:
     if importlib.util.find_spec("flask") is None:
         pytest.skip("flask is not installed here")
     (tmp_path / "shop.py").write_text(APP)
-    (tmp_path / "test_shop.py").write_text("import shop\ndef test_sql():\n    answer = shop.app.test_client().get('/sql?a=1')\n    assert answer.status_code == 200, answer\n    x = [1, 2]\n    assert x == [1, 2]\n")
+    (tmp_path / "test_shop.py").write_text(
+        "import shop\ndef test_sql():\n    answer = shop.app.test_client().get('/sql?a=1')\n"
+        "    assert answer.status_code == 200, answer\n    x = [1, 2]\n    assert x == [1, 2]\n"
+    )
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PHALANX_", "PYTHON"))}
     env |= {"PHALANX_APP_STATE": str(tmp_path / "state")}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--phalanx-app", "--phalanx-app-report", str(tmp_path / "r.jsonl"), "test_shop.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--phalanx-app",
+        "--phalanx-app-report",
+        str(tmp_path / "r.jsonl"),
+        "test_shop.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sql-injection" in done.stdout
     assert "shop.py:6" in done.stdout
-    done = subprocess.run([*command, "--phalanx-app-fail", "high"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*command, "--phalanx-app-fail", "high"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
 
 

@@ -16,7 +16,7 @@ import pytest
 
 APPS = Path(__file__).parent / "apps"
 sys.path.insert(0, str(APPS))
-from score import findings_of, score
+from score import findings_of, score  # noqa: E402
 
 NEEDS = {
     "flask": ["flask", "lxml", "ldap3", "elementpath", "yaml"],
@@ -29,7 +29,13 @@ KEY = "test-key"
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PHALANX_", "PYTHON"))}
-    return {**env, "PHALANX_APP_STATE": str(tmp_path / "state"), "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "PYTHONWARNINGS": "ignore", **more}
+    return {
+        **env,
+        "PHALANX_APP_STATE": str(tmp_path / "state"),
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"),
+        "PYTHONWARNINGS": "ignore",
+        **more,
+    }
 
 
 def agent(*command: str, report: Path) -> list[str]:
@@ -48,20 +54,37 @@ def drive(name: str, tmp_path: Path, times: Path, under_agent: bool, **more: str
     report = tmp_path / "report.jsonl"
     command = [sys.executable, str(APPS / "drive.py"), name]
     env = environment(tmp_path, PHALANX_TEST_TIMES=str(times), **more)
-    done = subprocess.run(agent(*command, report=report) if under_agent else command, cwd=APPS, env=env, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(
+        agent(*command, report=report) if under_agent else command,
+        cwd=APPS,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "FAILED" not in done.stdout, done.stdout + done.stderr[-2000:]
     return report
 
 
 def truth(name: str, tmp_path: Path) -> list[dict]:
-    done = subprocess.run([sys.executable, str(APPS / "drive.py"), name, "cases"], cwd=APPS, env=environment(tmp_path), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(APPS / "drive.py"), name, "cases"],
+        cwd=APPS,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
     return json.loads(done.stdout)
 
 
 def stable(answers: dict) -> dict:
     """Answers without what is random in them by intention."""
-    return {route: [status, re.sub(r"[0-9a-f-]{8,}|\d+", "#", text)] for route, (status, text) in answers.items() if "random" not in route}
+    return {
+        route: [status, re.sub(r"[0-9a-f-]{8,}|\d+", "#", text)]
+        for route, (status, text) in answers.items()
+        if "random" not in route
+    }
 
 
 def test_flaws_are_found_and_safe_twins_stay_quiet(name: str, tmp_path: Path) -> None:
@@ -90,7 +113,7 @@ def test_a_finding_tells_the_way_of_the_data(tmp_path: Path) -> None:
     assert one["request"]["query"] == "name=ada&x=1"
     assert one["sink"]["code"] == "return jsonify(database().execute(buffer.getvalue()).fetchall())"
     lines = [step["code"] for step in one["flow"]]
-    assert "name = urllib.parse.unquote_plus(query.split(\"name=\")[1].split(\"&\")[0])" in lines
+    assert 'name = urllib.parse.unquote_plus(query.split("name=")[1].split("&")[0])' in lines
     assert lines.index("buffer.write(name)") > 0
     assert {"text": "ada", "source": "query_string"} in one["evidence"]["parts"]
     assert "parameters" in one["fix"]
@@ -115,7 +138,20 @@ def wait_for(port: int, process: subprocess.Popen) -> None:
 
 
 def replayed(report: Path, port: int, tmp_path: Path, *more: str) -> list[dict]:
-    command = [sys.executable, "-m", "phalanx_app", "verify", "--report", str(report), "--url", f"http://127.0.0.1:{port}", "--key", KEY, "--json", *more]
+    command = [
+        sys.executable,
+        "-m",
+        "phalanx_app",
+        "verify",
+        "--report",
+        str(report),
+        "--url",
+        f"http://127.0.0.1:{port}",
+        "--key",
+        KEY,
+        "--json",
+        *more,
+    ]
     done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -139,12 +175,14 @@ def served(name: str, tmp_path: Path):
 def test_replay_confirms_flaws_and_no_safe_twin(name: str, served: int, tmp_path: Path) -> None:
     report = drive(name, tmp_path, tmp_path / "t.json", under_agent=True)
     cases = {one["route"]: one for one in truth(name, tmp_path)}
-    findings = [one for one in findings_of(str(report)) if one["route"] in cases and cases[one["route"]]["category"] == one["rule"]]
+    findings = [
+        one
+        for one in findings_of(str(report))
+        if one["route"] in cases and cases[one["route"]]["category"] == one["rule"]
+    ]
     chosen = tmp_path / "chosen.jsonl"
     # Safe twins: the finding of a flawed case, aimed at the safe route with the safe case's own request, as after a fix.
-    pretended = []
-    for one in findings_by_request(name, cases):
-        pretended.append(one)
+    pretended = findings_by_request(name, cases)
     chosen.write_text("".join(json.dumps({"kind": "finding", **one}) + "\n" for one in [*findings, *pretended]))
     results = replayed(chosen, served, tmp_path)
     flawed = [one for one in results if cases[one["route"]]["flawed"]]
@@ -170,8 +208,14 @@ def findings_by_request(name: str, cases: dict) -> list[dict]:
     out = []
     for number, one in enumerate(json.loads(done.stdout)):
         request = one["request"]
-        query = request.get("query_string") or request.get("params") or (request.get("data") if request.get("method", "GET") == "GET" else None)
-        form = request.get("data") if request.get("method") == "POST" and isinstance(request.get("data"), dict) else None
+        query = (
+            request.get("query_string")
+            or request.get("params")
+            or (request.get("data") if request.get("method", "GET") == "GET" else None)
+        )
+        form = (
+            request.get("data") if request.get("method") == "POST" and isinstance(request.get("data"), dict) else None
+        )
         if isinstance(query, dict) and query:
             kind, values = "query", query
         elif form:
@@ -187,8 +231,12 @@ def findings_by_request(name: str, cases: dict) -> list[dict]:
                 "route": one["route"],
                 "source": {"kind": kind, "name": key, "value": str(value)},
                 "request": {
-                    "method": request.get("method", "GET"), "path": one["path"], "query": pairs if kind == "query" else "", "headers": {},
-                    "content_type": "application/x-www-form-urlencoded" if kind == "form" else "", "body": pairs if kind == "form" else "",
+                    "method": request.get("method", "GET"),
+                    "path": one["path"],
+                    "query": pairs if kind == "query" else "",
+                    "headers": {},
+                    "content_type": "application/x-www-form-urlencoded" if kind == "form" else "",
+                    "body": pairs if kind == "form" else "",
                 },
             }
         )

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from phalanx_app import catalogue, marks, structure
 from phalanx_app.errors import CatalogueError
 from phalanx_app.sinks import checks
@@ -19,7 +18,9 @@ from phalanx_app.sinks.transfers import TRANSFERS
 def test_the_compiled_catalogue_is_that_of_the_source() -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed here")
     source = yaml.safe_load((Path(catalogue.HERE) / "catalogue.yaml").read_text())
-    assert catalogue.compiled(source) == json.loads((Path(catalogue.HERE) / "catalogue.json").read_text()), "run: python -m phalanx_app.catalogue compile"
+    assert catalogue.compiled(source) == json.loads((Path(catalogue.HERE) / "catalogue.json").read_text()), (
+        "run: python -m phalanx_app.catalogue compile"
+    )
 
 
 def test_every_entry_can_be_used() -> None:

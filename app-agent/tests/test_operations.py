@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import twins
 from oracle import Program, difference
-
 from phalanx_app import taint
 from phalanx_app.hooks import _FROM_CORE, hide
 from phalanx_app.rewrite.transform import TEMPORARY, rewrite
@@ -43,7 +42,15 @@ def use(module, failed) -> None:
     taint.wire(module, failed)
 
     def ofmt(value, conversion, spec):
-        shown = repr(value) if conversion == "r" else ascii(value) if conversion == "a" else str(value) if conversion == "s" else value
+        shown = (
+            repr(value)
+            if conversion == "r"
+            else ascii(value)
+            if conversion == "a"
+            else str(value)
+            if conversion == "s"
+            else value
+        )
         return module.fstr(format(shown, spec), fmt(value, conversion, spec))
 
     names = {f"__px_{one}__": getattr(module, one) for one in _FROM_CORE}
@@ -59,7 +66,9 @@ STATEMENTS = 50
 def test_random_programs_equal_the_interpreter_and_the_character_model(core) -> None:
     done = 0
 
-    @settings(max_examples=PROGRAMS, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=PROGRAMS, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
     @given(st.integers(0, 2**63))
     def run(seed: int) -> None:
         nonlocal done

@@ -12,7 +12,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from phalanx_app import hooks, runtime, taint
 from phalanx_app.rewrite import importer as importing
 from phalanx_app.rewrite.scope import Scope
@@ -122,8 +121,26 @@ def test_iterators_given_to_join_are_consumed_once(tainting) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["'a' + 1", "[] + 'a'", "'%d' % 'x'", "'abc'[5]", "'{}'.format()", "','.join([1])", "','.join(5)", "f'{1:q}'", "''.nope()", "None[0]", "'a'.encode('nope')", "b'\\xff'.decode()", "{}['k']",
-     "'x' in 5", "str(b'a', 'nope')", "'{0[x]}'.format('a')", "'%(k)s' % {}", "int('x')"],
+    [
+        "'a' + 1",
+        "[] + 'a'",
+        "'%d' % 'x'",
+        "'abc'[5]",
+        "'{}'.format()",
+        "','.join([1])",
+        "','.join(5)",
+        "f'{1:q}'",
+        "''.nope()",
+        "None[0]",
+        "'a'.encode('nope')",
+        "b'\\xff'.decode()",
+        "{}['k']",
+        "'x' in 5",
+        "str(b'a', 'nope')",
+        "'{0[x]}'.format('a')",
+        "'%(k)s' % {}",
+        "int('x')",
+    ],
 )
 def test_errors_are_the_interpreters_own(expression: str, tainting) -> None:
     def failure(code):
@@ -145,7 +162,9 @@ def test_errors_are_the_interpreters_own(expression: str, tainting) -> None:
         for node in ast.walk(tree):
             for field in ("left", "value", "right"):
                 inner = getattr(node, field, None)
-                if isinstance(inner, ast.Constant) and not isinstance(node, (ast.FormattedValue, ast.keyword, ast.JoinedStr)):
+                if isinstance(inner, ast.Constant) and not isinstance(
+                    node, (ast.FormattedValue, ast.keyword, ast.JoinedStr)
+                ):
                     setattr(node, field, ast.Call(func=ast.Name(id="same", ctx=ast.Load()), args=[inner], keywords=[]))
         run(f"def work(same):\n    return {ast.unparse(tree)}\nwork(lambda v: v)")
 
@@ -165,7 +184,10 @@ def test_a_traceback_shows_the_applications_lines_only(tmp_path: Path, tainting)
 
 
 def test_line_numbers_are_those_of_the_source() -> None:
-    source = "def work(a, b):\n    c = a + b\n    c += a\n    d = f'''{c}{\n        b}'''\n    for e in d:\n        c = c[1:]\n    return c.join([\n        a, b])\n"
+    source = (
+        "def work(a, b):\n    c = a + b\n    c += a\n    d = f'''{c}{\n        b}'''\n"
+        "    for e in d:\n        c = c[1:]\n    return c.join([\n        a, b])\n"
+    )
     tree = ast.parse(source)
     rewrite(tree)
     code = compile(tree, "<case>", "exec")
@@ -304,7 +326,9 @@ def test_string_building_in_a_loop_stays_linear() -> None:
     )
     code = made["work"].__code__
     # The in-place growth of the interpreter needs the addition to be followed by the store of the same name.
-    names = [(one.opname, one.argval) for one in dis.get_instructions(code) if not one.opname.startswith(("CACHE", "COPY"))]
+    names = [
+        (one.opname, one.argval) for one in dis.get_instructions(code) if not one.opname.startswith(("CACHE", "COPY"))
+    ]
     pairs = [(names[at][0], names[at + 1]) for at in range(len(names) - 1)]
     assert any(first in ("BINARY_OP", "INPLACE_ADD") and second == ("STORE_FAST", "s") for first, second in pairs)
 
@@ -343,17 +367,29 @@ def test_first_party_is_a_place_not_a_name(tmp_path: Path) -> None:
 def loaded(tmp_path: Path, *lines: str) -> subprocess.CompletedProcess:
     """A process that installs the hook for `tmp_path` and runs the lines."""
     code = "\n".join(
-        ["import sys", f"sys.path.insert(0, {str(tmp_path)!r})", "from phalanx_app import agent", "a = agent.start()", "counts = a.importer.counts", *lines]
+        [
+            "import sys",
+            f"sys.path.insert(0, {str(tmp_path)!r})",
+            "from phalanx_app import agent",
+            "a = agent.start()",
+            "counts = a.importer.counts",
+            *lines,
+        ]
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PHALANX", "PYTHONDONT"))}
     env |= {"PHALANX_APP_ROOT": str(tmp_path), "PHALANX_APP_STATE": str(tmp_path / "state")}
-    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
 
 
 def test_rewritten_code_is_cached_beside_the_bytecode_and_renewed(tmp_path: Path) -> None:
     module = tmp_path / "mine.py"
     module.write_text("def f(a, b):\n    return a + b\n")
-    ask = ("import mine, inspect", "print(counts.rewritten, counts.cached, mine.f('a', 'b'), inspect.getsource(mine.f).count('px'), mine.__loader__.get_source('mine')[:5])")
+    ask = (
+        "import mine, inspect",
+        "print(counts.rewritten, counts.cached, mine.f('a', 'b'), inspect.getsource(mine.f).count('px'), mine.__loader__.get_source('mine')[:5])",
+    )
     assert loaded(tmp_path, *ask).stdout == "1 0 ab 0 def f\n"
     assert loaded(tmp_path, *ask).stdout == "0 1 ab 0 def f\n"
     module.write_text("def f(a, b):\n    return b + a + '!'\n")
@@ -407,8 +443,16 @@ def test_every_interpreter_here(interpreters: list[str], tmp_path: Path) -> None
         done = subprocess.run([one, "-c", code], capture_output=True, text=True, timeout=100)
         assert done.stdout.startswith("equal"), f"{one}: {done.stderr[-3000:]}"
         print(done.stdout.strip())
-    have = {subprocess.run([one, "-c", "import sys; print(sys.version_info[1])"], capture_output=True, text=True).stdout.strip() for one in interpreters}
-    print("not here, so not tested:", ", ".join(f"3.{minor}" for minor in range(10, 15) if str(minor) not in have) or "none")
+    have = {
+        subprocess.run(
+            [one, "-c", "import sys; print(sys.version_info[1])"], capture_output=True, text=True
+        ).stdout.strip()
+        for one in interpreters
+    }
+    print(
+        "not here, so not tested:",
+        ", ".join(f"3.{minor}" for minor in range(10, 15) if str(minor) not in have) or "none",
+    )
 
 
 def test_runtime_is_not_started_by_importing() -> None:

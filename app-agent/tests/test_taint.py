@@ -199,8 +199,16 @@ def keeps_truth(v): return v or "x"
 def run(tmp_path: Path, body: str, **more: str) -> str:
     (tmp_path / "cases.py").write_text(body)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PHALANX_", "PYTHON"))}
-    env |= {"PHALANX_APP_ROOT": str(tmp_path), "PHALANX_APP_STATE": str(tmp_path / "state"), "PYTHONDONTWRITEBYTECODE": "1", **more}
-    code = textwrap.dedent(PRELUDE) + f"sys.path.insert(0, {str(tmp_path)!r})\nimport cases\nfor one in cases.check(): print(one)\nprint('errors', a.counters.errors, a.last_errors[:1])\n"
+    env |= {
+        "PHALANX_APP_ROOT": str(tmp_path),
+        "PHALANX_APP_STATE": str(tmp_path / "state"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+    code = (
+        textwrap.dedent(PRELUDE)
+        + f"sys.path.insert(0, {str(tmp_path)!r})\nimport cases\nfor one in cases.check(): print(one)\nprint('errors', a.counters.errors, a.last_errors[:1])\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -215,7 +223,10 @@ SINKS = {
     "cmd": ("command-injection", "import os; os.system('true ' + v)"),
     "argv": ("command-injection", "import subprocess; subprocess.run(['/bin/sh', '-c', 'true ' + v])"),
     "exec": ("code-injection", "exec('x = ' + v, {'abc': 1})"),
-    "open": ("path-traversal", "open('/dev/../dev/null' + v[:0] if False else os.path.join('/dev', 'null', '..', v) if False else '/tmp/' + v, 'a').close()"),
+    "open": (
+        "path-traversal",
+        "open('/dev/../dev/null' + v[:0] if False else os.path.join('/dev', 'null', '..', v) if False else '/tmp/' + v, 'a').close()",
+    ),
     "log": ("log-injection", "logging.getLogger('x').warning('hello %s', v)"),
     "regex": ("regex-denial-of-service", "re.compile(v)"),
     "mail": ("mail-injection", "smtplib.SMTP.sendmail(object(), v, ['a'], 'x')"),
@@ -234,8 +245,17 @@ SINKS = {
 
 
 def test_every_family_of_sinks_in_the_standard_library(tmp_path: Path) -> None:
-    lines = ["import hashlib, hmac, http.client, importlib, logging, marshal, os, re, shutil, smtplib, ssl, string, tarfile, urllib.request", "from phalanx_app import runtime", "def check():", "    out = []"]
-    lines += ["    told = []", "    runtime.RUNTIME.reporter.finding = told.append", "    runtime.RUNTIME.told = type('N', (dict,), {'__setitem__': lambda *a: None})()"]
+    lines = [
+        "import hashlib, hmac, http.client, importlib, logging, marshal, os, re, shutil, smtplib, ssl, string, tarfile, urllib.request",
+        "from phalanx_app import runtime",
+        "def check():",
+        "    out = []",
+    ]
+    lines += [
+        "    told = []",
+        "    runtime.RUNTIME.reporter.finding = told.append",
+        "    runtime.RUNTIME.told = type('N', (dict,), {'__setitem__': lambda *a: None})()",
+    ]
     for number, (name, (rule, code)) in enumerate(SINKS.items()):
         lines += [
             f"    def case_{number}(v):",

@@ -15,10 +15,14 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="phalanx-app", description="Finds security flaws from inside an application while it runs.")
+    parser = argparse.ArgumentParser(
+        prog="phalanx-app", description="Finds security flaws from inside an application while it runs."
+    )
     parser.add_argument("--version", action="version", version=f"phalanx-app {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run a program under the agent", description="phalanx-app run [options] -- python app.py")
+    run = commands.add_parser(
+        "run", help="run a program under the agent", description="phalanx-app run [options] -- python app.py"
+    )
     run.add_argument("--root", help="directory of first-party code (default: the working directory)")
     run.add_argument("--report", help="file for findings, a line of JSON each")
     run.add_argument("--hub", help="URL of the hub")
@@ -29,8 +33,14 @@ def main(argv: list[str] | None = None) -> int:
     verify = commands.add_parser("verify", help="replay findings with harmless markers and tell which are real")
     verify.add_argument("--report", required=True, help="file with findings")
     verify.add_argument("--url", required=True, help="where the application runs, such as http://127.0.0.1:5000")
-    verify.add_argument("--key", default=os.environ.get("PHALANX_APP_VERIFY_KEY", ""), help="the key given to the application as PHALANX_APP_VERIFY_KEY")
-    verify.add_argument("--header", action="append", default=[], help="a header of every request, 'Name: value' (a session)")
+    verify.add_argument(
+        "--key",
+        default=os.environ.get("PHALANX_APP_VERIFY_KEY", ""),
+        help="the key given to the application as PHALANX_APP_VERIFY_KEY",
+    )
+    verify.add_argument(
+        "--header", action="append", default=[], help="a header of every request, 'Name: value' (a session)"
+    )
     verify.add_argument("--rule", action="append", default=[], help="only findings of this rule")
     verify.add_argument("--json", action="store_true", help="one line of JSON for each finding")
     verify.add_argument("--fail", action="store_true", help="exit with 1 when a flaw is confirmed")
@@ -38,7 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     show.add_argument("report")
     show.add_argument("--fail", action="store_true", help="exit with 1 when there are findings")
     for name in ("on", "off"):
-        switch = commands.add_parser(name, help=f"turn analysis {name} in running applications of this user, without a restart")
+        switch = commands.add_parser(
+            name, help=f"turn analysis {name} in running applications of this user, without a restart"
+        )
         switch.add_argument("--state", default="", help="their PHALANX_APP_STATE")
     options = parser.parse_args(argv)
     try:
@@ -92,7 +104,10 @@ def _run(options: argparse.Namespace) -> int:
     for name, value in (
         ("ROOT", os.path.abspath(options.root) if options.root else env.get("PHALANX_APP_ROOT", os.getcwd())),
         ("REPORT", os.path.abspath(options.report) if options.report else ""),
-        ("HUB", options.hub), ("PROJECT", options.project), ("VERSION", options.app_version), ("ENVIRONMENT", options.environment),
+        ("HUB", options.hub),
+        ("PROJECT", options.project),
+        ("VERSION", options.app_version),
+        ("ENVIRONMENT", options.environment),
     ):
         if value:
             env[f"PHALANX_APP_{name}"] = value
@@ -101,9 +116,11 @@ def _run(options: argparse.Namespace) -> int:
     from_environment()  # a wrong setting is told here, before the program starts
     sys.stdout.flush()
     try:
-        os.execvp(program[0], command_of(program))
+        os.execvp(program[0], command_of(program))  # noqa: S606 - what the caller asked for
     except OSError as cause:
-        raise AgentError(f"cannot start {program[0]}: {cause.strerror}", "is it installed in this environment?") from cause
+        raise AgentError(
+            f"cannot start {program[0]}: {cause.strerror}", "is it installed in this environment?"
+        ) from cause
 
 
 def read_findings(path: str) -> list[dict[str, object]]:

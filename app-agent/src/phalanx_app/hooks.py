@@ -21,7 +21,15 @@ def hide(names: Any) -> Any:
 
 def ofmt(value: Any, conversion: str | None, spec: str) -> str:
     """``f"{value!conversion:spec}"``, done here where nothing can be bound."""
-    shown = repr(value) if conversion == "r" else ascii(value) if conversion == "a" else str(value) if conversion == "s" else value
+    shown = (
+        repr(value)
+        if conversion == "r"
+        else ascii(value)
+        if conversion == "a"
+        else str(value)
+        if conversion == "s"
+        else value
+    )
     text = format(shown, spec)
     if not taint.ON:
         return text
@@ -45,9 +53,10 @@ def code(name: str, value: Any) -> Any:
     return value
 
 
-_FROM_CORE = (
+_WORDS = (
     "add mul mod item part fstr meth methk call cmp loop seq oadd omod omul iadd imod imul oitem ofstr ometh ocall ocmp"
-).split()
+)
+_FROM_CORE = tuple(_WORDS.split())
 
 
 def names() -> dict[str, Any]:
@@ -63,6 +72,9 @@ def names() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Put the names into `builtins`, beside the flag `__px_on__` that the taint core keeps there. They stay for the life of the process, since rewritten code stays as well."""
+    """Put the names into `builtins`, beside the flag `__px_on__` that the taint core keeps there.
+
+    They stay for the life of the process, since rewritten code stays as well.
+    """
     for name, value in names().items():
         setattr(builtins, name, value)

@@ -9,6 +9,9 @@ from .request import Request
 
 MAX_ROUTES = 5_000
 MAX_PARAMETERS = 100
+_PARAMETERS = frozenset({"query", "form", "json", "path", "cookie", "header"})
+_WHOLE = frozenset({"QUERY_STRING", "PATH_INFO", "RAW_URI", "REQUEST_URI", "query_string", "path"})
+"""Sources that are no parameters but the text that holds them."""
 
 
 class Inventory:
@@ -31,7 +34,14 @@ class Inventory:
                 self.lost += 1
                 return {"parameters": {}, "hits": 0, "statuses": {}, "authenticated": False, "anonymous": False}
             found = self.routes[key] = {
-                "method": method, "route": template, "handler": handler, "hits": 0, "statuses": {}, "parameters": {}, "authenticated": False, "anonymous": False,
+                "method": method,
+                "route": template,
+                "handler": handler,
+                "hits": 0,
+                "statuses": {},
+                "parameters": {},
+                "authenticated": False,
+                "anonymous": False,
             }
             self.version += 1
         return found
@@ -49,11 +59,14 @@ class Inventory:
         status = str(request.status)
         found["statuses"][status] = found["statuses"].get(status, 0) + 1
         found["authenticated" if request.authenticated else "anonymous"] = True
+        parameters = found["parameters"]
         for kind, name, _ in request.sources:
-            if kind in ("query", "form", "json", "path", "cookie", "header") and len(found["parameters"]) < MAX_PARAMETERS and name.isprintable():
-                if f"{kind}:{name}" not in found["parameters"] and name not in ("QUERY_STRING", "PATH_INFO", "query_string", "path", "RAW_URI", "REQUEST_URI"):
-                    found["parameters"][f"{kind}:{name[:100]}"] = True
-                    self.version += 1
+            if kind not in _PARAMETERS or name in _WHOLE or not name.isprintable() or len(parameters) >= MAX_PARAMETERS:
+                continue
+            shown = f"{kind}:{name[:100]}"
+            if shown not in parameters:
+                parameters[shown] = True
+                self.version += 1
         parts = request.traceparent.split("-")
         if len(parts) == 4 and len(parts[2]) == 16 and (parts[2] in self.callers or len(self.callers) < 1000):
             self.callers[parts[2]] = self.callers.get(parts[2], 0) + 1
@@ -78,7 +91,11 @@ class Inventory:
         self._apps.add(key)
         for route in app.routes:
             for method in sorted((getattr(route, "methods", None) or {"GET"}) - {"HEAD", "OPTIONS"}):
-                self._route(method, str(getattr(route, "path_format", getattr(route, "path", ""))), str(getattr(route, "name", "")))
+                self._route(
+                    method,
+                    str(getattr(route, "path_format", getattr(route, "path", ""))),
+                    str(getattr(route, "name", "")),
+                )
 
     def django(self) -> None:
         """The routes of the Django project."""
@@ -122,13 +139,21 @@ def components() -> list[dict[str, Any]]:
         try:
             name = str(one.metadata["Name"])
             tops = _tops(one)
-        except Exception:  # noqa: BLE001 - metadata of any shape lies on disks
+        except Exception:  # noqa: BLE001, S112 - metadata of any shape lies on disks
             continue
         if name in seen or name == "None":
             continue
         seen.add(name)
         modules = [module for top in tops for module in loaded.get(top, ())]
-        out.append({"name": name, "version": str(one.version), "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{one.version}", "loaded": bool(modules), "modules": len(modules)})
+        out.append(
+            {
+                "name": name,
+                "version": str(one.version),
+                "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{one.version}",
+                "loaded": bool(modules),
+                "modules": len(modules),
+            }
+        )
     return out
 
 

@@ -15,7 +15,9 @@ def pytest_addoption(parser: Any) -> None:
     group = parser.getgroup("phalanx-app")
     group.addoption("--phalanx-app", action="store_true", help="find security flaws while the tests run")
     group.addoption("--phalanx-app-report", default="", help="file for findings, a line of JSON each")
-    group.addoption("--phalanx-app-fail", choices=_SEVERITIES, help="fail the run for findings of this severity or worse")
+    group.addoption(
+        "--phalanx-app-fail", choices=_SEVERITIES, help="fail the run for findings of this severity or worse"
+    )
 
 
 def pytest_load_initial_conftests(early_config: Any) -> None:
@@ -50,12 +52,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     terminalreporter.section(f"phalanx-app: {len(found)} findings")
     for one in sorted(found, key=lambda finding: -_SEVERITIES.index(finding["severity"])):
         sink = one["sink"]
-        terminalreporter.line(f"{one['severity']:8} {one['rule']} (CWE-{one['cwe']}) {sink['file']}:{sink['line']} {one['route']}")
+        terminalreporter.line(
+            f"{one['severity']:8} {one['rule']} (CWE-{one['cwe']}) {sink['file']}:{sink['line']} {one['route']}"
+        )
 
 
 def pytest_sessionfinish(session: Any) -> None:
     """Fail when asked to."""
     found = getattr(session.config, "_phalanx_app", None)
     limit = session.config.getoption("--phalanx-app-fail", default=None)
-    if found and limit and any(_SEVERITIES.index(one["severity"]) >= _SEVERITIES.index(limit) for one in found) and session.exitstatus == 0:
+    if (
+        found
+        and limit
+        and any(_SEVERITIES.index(one["severity"]) >= _SEVERITIES.index(limit) for one in found)
+        and session.exitstatus == 0
+    ):
         session.exitstatus = 1

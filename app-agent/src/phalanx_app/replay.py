@@ -38,7 +38,11 @@ class Shape:
         self.method = recorded.get("method") or "GET"
         self.path = recorded.get("path") or "/"
         self.query = recorded.get("query") or ""
-        self.headers = {name: value for name, value in (recorded.get("headers") or {}).items() if name.lower() not in _HOP and value != MASK}
+        self.headers = {
+            name: value
+            for name, value in (recorded.get("headers") or {}).items()
+            if name.lower() not in _HOP and value != MASK
+        }
         self.content_type = recorded.get("content_type") or ""
         self.body = (recorded.get("body") or "").encode()
         self.cookies: dict[str, str] = {}
@@ -69,7 +73,9 @@ class Shape:
         elif kind == "cookie":
             if "\r" in payload or "\n" in payload:
                 return False
-            self.cookies[name] = payload if _TOKEN.match(payload) else '"' + payload.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            self.cookies[name] = (
+                payload if _TOKEN.match(payload) else '"' + payload.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            )
         elif kind == "header":
             if "\r" in payload or "\n" in payload:
                 return False
@@ -127,10 +133,15 @@ def attempts(finding: dict[str, Any], marker: str, callback: str) -> list[tuple[
     plain = payloads(finding["rule"], marker, value, callback)
     out = [(value, one) for one in plain]
     try:
-        decoded = base64.b64decode(value.encode(), altchars=b"-_" if "-" in value or "_" in value else None, validate=True)
+        decoded = base64.b64decode(
+            value.encode(), altchars=b"-_" if "-" in value or "_" in value else None, validate=True
+        )
         text = decoded.decode()
         if len(value) >= 4 and text.isprintable():
-            out += [(value, base64.b64encode(one.encode()).decode()) for one in payloads(finding["rule"], marker, text, callback)]
+            out += [
+                (value, base64.b64encode(one.encode()).decode())
+                for one in payloads(finding["rule"], marker, text, callback)
+            ]
     except (binascii.Error, ValueError):
         pass  # not base64: the plain payloads are all there is
     return out
@@ -159,7 +170,13 @@ def send(url: urllib.parse.SplitResult, shape: Shape, extra: dict[str, str], sig
 def verify(finding: dict[str, Any], url: urllib.parse.SplitResult, key: str, extra: dict[str, str]) -> dict[str, Any]:
     """Replay one finding; its fingerprint, the answer and what was tried."""
     source = finding.get("source") or {}
-    out: dict[str, Any] = {"fingerprint": finding["fingerprint"], "rule": finding["rule"], "route": finding.get("route", ""), "tried": 0, "answer": "not reachable"}
+    out: dict[str, Any] = {
+        "fingerprint": finding["fingerprint"],
+        "rule": finding["rule"],
+        "route": finding.get("route", ""),
+        "tried": 0,
+        "answer": "not reachable",
+    }
     marker = "px" + secrets.token_hex(5)
     taint = finding["rule"] in BIT and source
     tries = attempts(finding, marker, f"{url.hostname}:{url.port or 80}") if taint else [("", "")]
@@ -169,7 +186,9 @@ def verify(finding: dict[str, Any], url: urllib.parse.SplitResult, key: str, ext
             out["answer"] = out["answer"] if out["tried"] else "cannot be replayed"
             continue
         try:
-            _, answer = send(url, shape, extra, sign(key, finding["fingerprint"], finding["rule"], marker, int(time.time())))
+            _, answer = send(
+                url, shape, extra, sign(key, finding["fingerprint"], finding["rule"], marker, int(time.time()))
+            )
         except (OSError, http.client.HTTPException, ValueError) as error:
             out["answer"], out["error"] = "no answer", str(error)[:200]
             continue

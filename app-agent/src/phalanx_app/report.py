@@ -215,7 +215,11 @@ class Reporter:
             self._last_health = now
             self._queue.append({"kind": "health", "time": _now(), **self.state()})
         inventory = self.agent.inventory if self._heard else None
-        if inventory is not None and inventory.version != self._last_inventory and len(self._queue) < self.config.queue_messages:
+        if (
+            inventory is not None
+            and inventory.version != self._last_inventory
+            and len(self._queue) < self.config.queue_messages
+        ):
             self._last_inventory = inventory.version
             self._queue.append({"kind": "inventory", "time": _now(), **inventory.snapshot()})
         self._write_file()
@@ -229,7 +233,11 @@ class Reporter:
         for one in list(self._queue):
             if not one.get("_written"):
                 one["_written"] = True
-                lines.append(json.dumps({key: value for key, value in one.items() if key != "_written"}, ensure_ascii=False, default=str))
+                lines.append(
+                    json.dumps(
+                        {key: value for key, value in one.items() if key != "_written"}, ensure_ascii=False, default=str
+                    )
+                )
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
@@ -259,7 +267,7 @@ class Reporter:
                     self._to_spool()
                     return False
                 os.unlink(path)
-            batch = []
+            batch: list[dict[str, Any]] = []
             while self._queue and len(batch) < BATCH_MESSAGES:
                 batch.append(self._queue.popleft())
             if not batch:
@@ -272,7 +280,7 @@ class Reporter:
             self.sent += len(batch)
 
     def _to_spool(self) -> None:
-        batch = []
+        batch: list[dict[str, Any]] = []
         while self._queue:
             batch.append(self._queue.popleft())
         if batch:

@@ -14,7 +14,10 @@ from .taint import CURRENT
 MAX_SOURCES = 500
 MAX_DEPTH = 12
 MAX_MEMBERS = 5_000
-_SECRET_NAME = re.compile(r"pass(?:word|wd|phrase)?|secret|token|api[-_]?key|authorization|cookie|session|credential|csrf|private[-_]?key|\bpin\b|cvv", re.I)
+_SECRET_NAME = re.compile(
+    r"pass(?:word|wd|phrase)?|secret|token|api[-_]?key|authorization|cookie|session|credential|csrf|private[-_]?key|\bpin\b|cvv",
+    re.I,
+)
 MASK = "•••"
 
 
@@ -29,7 +32,9 @@ def shown(value: Any, limit: int = 200) -> str:
         value = bytes(value[: limit * 2]).decode("latin-1")
     text = str(value[: limit + 1]) if isinstance(value, str) else str(value)
     cut = len(text) > limit
-    text = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" if ord(one) < 256 else "�" for one in text[:limit])
+    text = "".join(
+        one if one.isprintable() else f"\\x{ord(one):02x}" if ord(one) < 256 else "�" for one in text[:limit]
+    )
     return text + "…" if cut else text
 
 
@@ -37,8 +42,30 @@ class Request:
     """What the agent knows of the request that runs now; the `owner` of its taint table."""
 
     __slots__ = (
-        "kind", "method", "path", "query", "headers", "host", "route", "handler", "sources", "values", "found", "table", "started_ns",
-        "agent_ns", "body", "content_type", "traceparent", "authenticated", "verify", "status", "steps_cache", "form", "path_params", "depth",
+        "agent_ns",
+        "authenticated",
+        "body",
+        "content_type",
+        "depth",
+        "form",
+        "found",
+        "handler",
+        "headers",
+        "host",
+        "kind",
+        "method",
+        "path",
+        "path_params",
+        "query",
+        "route",
+        "sources",
+        "started_ns",
+        "status",
+        "steps_cache",
+        "table",
+        "traceparent",
+        "values",
+        "verify",
     )
 
     def __init__(self, kind: str, max_entries: int) -> None:
@@ -114,7 +141,10 @@ class Request:
                     value[key] = made
                 renamed = renamed or type(key) is str
             if renamed:
-                items = [(self.taint(key, f"{kind}.name", key) if type(key) is str else key, one) for key, one in value.items()]
+                items = [
+                    (self.taint(key, f"{kind}.name", key) if type(key) is str else key, one)
+                    for key, one in value.items()
+                ]
                 value.clear()
                 value.update(items)
             return value
@@ -148,7 +178,10 @@ class Request:
             "path": shown(self.path, 2000),
             "query": mask_query(self.query),
             "host": self.host,
-            "headers": {name: MASK if secret_name(name) else shown(value, 500) for name, value in list(self.headers.items())[:60]},
+            "headers": {
+                name: MASK if secret_name(name) else shown(value, 500)
+                for name, value in list(self.headers.items())[:60]
+            },
             "content_type": self.content_type,
             "body": self._body(),
         }

@@ -26,7 +26,15 @@ def main() -> None:
     namespace: dict[str, Any] = sys.modules["__main__"].__dict__
     for name in [one for one in namespace if not one.startswith("__")]:
         del namespace[name]
-    namespace.update(__name__="__main__", __file__=path, __doc__=None, __package__=None, __spec__=None, __cached__=None, __annotations__={})
+    namespace.update(
+        __name__="__main__",
+        __file__=path,
+        __doc__=None,
+        __package__=None,
+        __spec__=None,
+        __cached__=None,
+        __annotations__={},
+    )
     exec(code, namespace)  # noqa: S102 - this is the application itself
 
 

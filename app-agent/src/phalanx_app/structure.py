@@ -14,7 +14,8 @@ from typing import Any
 from .taint import Range
 
 _SQL = re.compile(
-    r"(?P<string>'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`)|(?P<comment>--[^\n]*|#[^\n]*|/\*.*?\*/)|(?P<open>['\"`])|(?P<word>\w+)|(?P<space>\s+)|(?P<other>.)", re.DOTALL
+    r"(?P<string>'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`)|(?P<comment>--[^\n]*|#[^\n]*|/\*.*?\*/)|(?P<open>['\"`])|(?P<word>\w+)|(?P<space>\s+)|(?P<other>.)",
+    re.DOTALL,
 )
 
 
@@ -172,7 +173,13 @@ READERS: dict[str, Callable[[str, Sequence[Range], str], str]] = {
 
 def changed(rule: str, value: Any, ranges: Sequence[Range], marker: str) -> str:
     """What the marker did to the structure at the sink of `rule`; empty when it stayed data."""
-    text = value if isinstance(value, str) else bytes(value).decode("latin-1") if isinstance(value, (bytes, bytearray)) else str(value)
+    text = (
+        value
+        if isinstance(value, str)
+        else bytes(value).decode("latin-1")
+        if isinstance(value, (bytes, bytearray))
+        else str(value)
+    )
     # The way may have changed the case of letters; markers are lower-case.
     lowered = text.lower()
     return READERS[rule](lowered if len(lowered) == len(text) else text, ranges, marker)
@@ -188,7 +195,12 @@ def payloads(rule: str, marker: str, value: str, callback: str) -> list[str]:
         callback: host and port that requests may be sent to for server-side request forgery.
     """
     return {
-        "sql-injection": [f"{value}' {marker} '", f"{value} {marker}", f'{value}" {marker} "', f"{value}') {marker} ('"],
+        "sql-injection": [
+            f"{value}' {marker} '",
+            f"{value} {marker}",
+            f'{value}" {marker} "',
+            f"{value}') {marker} ('",
+        ],
         "command-injection": [f"{value}; : {marker} ", f"{value}'; : {marker} '", f'{value}"; : {marker} "', marker],
         "code-injection": [marker, f"{value}' + {marker} + '", f'{value}" + {marker} + "'],
         "path-traversal": [f"../../../../../../../../{marker}", f"/{marker}"],

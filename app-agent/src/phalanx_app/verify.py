@@ -1,8 +1,9 @@
 """From suspicion to proof, the agent's side: a signed request carries a harmless marker, and the agent watches what it does at the sink.
 
-A request verifies when it has the header `X-Phalanx-Verify: v1;<fingerprint>;<rule>;<marker>;<time>;<signature>`, where the signature is the HMAC-SHA256 of the parts before it, with the key of
-`PHALANX_APP_VERIFY_KEY`. Only environments marked as `test` answer; a request is honoured within five minutes of its time. The answer is in the response header
-`X-Phalanx-Verify-Result` (and a `verification` message): ``confirmed`` (the marker changed the sink's structure), ``sanitized`` (it arrived and changed nothing), ``not reachable``.
+A request verifies when it has the header `X-Phalanx-Verify: v1;<fingerprint>;<rule>;<marker>;<time>;<signature>`, where the signature is the
+HMAC-SHA256 of the parts before it, with the key of `PHALANX_APP_VERIFY_KEY`. Only environments marked as `test` answer; a request is honoured within
+five minutes of its time. The answer is in the response header `X-Phalanx-Verify-Result`: ``confirmed`` (the marker changed the sink's structure),
+``sanitized`` (it arrived and changed nothing), ``not reachable``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Verification:
 
     def _arrived(self, value: Any, ranges: Any) -> bool:
         marker: Any = self.marker.encode() if isinstance(value, (bytes, bytearray)) else self.marker
-        return isinstance(value, (str, bytes, bytearray)) and any(marker in value[low:high].lower() for low, high, _, _ in ranges)
+        return isinstance(value, (str, bytes, bytearray)) and any(
+            marker in value[low:high].lower() for low, high, _, _ in ranges
+        )
 
     def saw(self, rule: str) -> None:
         """A flaw of a rule without taint was reported while this request ran."""

@@ -27,6 +27,6 @@ if os.environ.get("PHALANX_APP_RUN") == "1":
             sys.path.append(_source)
             import phalanx_app.agent as _agent
         _agent.quietly()
-    except Exception as _error:  # the application must start whatever is wrong with the agent
+    except Exception as _error:  # noqa: BLE001 - the application must start whatever is wrong with the agent
         print(f"phalanx-app: not started: {_error}", file=sys.stderr)
 _next()

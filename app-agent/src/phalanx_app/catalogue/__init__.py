@@ -1,4 +1,7 @@
-"""The catalogue: what is a source, a sink, a sanitizer, a propagator, a validator. `catalogue.yaml` is what people edit, `catalogue.json` what the agent loads."""
+"""The catalogue: what is a source, a sink, a sanitizer, a propagator, a validator.
+
+`catalogue.yaml` is what people edit, `catalogue.json` what the agent loads.
+"""
 
 from __future__ import annotations
 

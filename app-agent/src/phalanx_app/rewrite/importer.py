@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import importlib.machinery
 import marshal
 import os
 import sys
@@ -57,6 +56,8 @@ class Importer:
         self.cache = cache
         self.on_error = on_error
         self.counts = Counts()
+        self.finder: Any = None
+        """The finder on `sys.meta_path`, to see whether it is still there."""
         self.watched: dict[str, list[Callable[[ModuleType], None]]] = {}
 
     def compile(self, source: bytes | str, path: str) -> CodeType:
@@ -106,7 +107,11 @@ class RewritingLoader(SourceFileLoader):
             stat = os.stat(path)
         except OSError:
             return importer.compile(self.get_data(path), path)
-        stamp = _magic() + int(stat.st_mtime_ns).to_bytes(8, "little", signed=True) + (stat.st_size & 0xFFFFFFFF).to_bytes(4, "little")
+        stamp = (
+            _magic()
+            + int(stat.st_mtime_ns).to_bytes(8, "little", signed=True)
+            + (stat.st_size & 0xFFFFFFFF).to_bytes(4, "little")
+        )
         target = cache_path(path)
         try:
             with _open(target, "rb") as file:
@@ -217,7 +222,7 @@ def install(importer: Importer) -> Finder:
     """Put the finder before the path finder, and patch watched modules that are loaded already."""
     finder = Finder(importer)
     at = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path)
-    sys.meta_path.insert(at, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(at, finder)
     for name in list(importer.watched):
         module = sys.modules.get(name)
         if module is not None:

@@ -20,7 +20,9 @@ class Scope:
         self._short: dict[str, str] = {}
         self._real: dict[str, str] = {}
         library = sysconfig.get_paths()
-        self._library = tuple({os.path.realpath(library[one]).rstrip(os.sep) + os.sep for one in ("stdlib", "platstdlib")})
+        self._library = tuple(
+            {os.path.realpath(library[one]).rstrip(os.sep) + os.sep for one in ("stdlib", "platstdlib")}
+        )
 
     def has(self, path: str) -> bool:
         """Whether this file is first-party."""

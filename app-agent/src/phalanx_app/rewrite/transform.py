@@ -19,26 +19,48 @@ from typing import Any
 FORMAT = 10
 """Grows with every change of what is generated; part of the name of cached files."""
 
-METHODS = frozenset(
-    """
-    capitalize casefold center decode encode expandtabs format format_map hex join ljust lower lstrip partition removeprefix removesuffix
-    replace rjust rpartition rsplit rstrip split splitlines strip swapcase title translate upper zfill
-    startswith endswith isalnum isalpha isdigit isnumeric isdecimal isidentifier
-    match fullmatch search findall sub subn group groups groupdict expand
-    write writelines getvalue read readline readlines read1 extend is_relative_to StringIO BytesIO
-    """.split()
+_WORDS = (
+    "capitalize casefold center decode encode expandtabs format format_map hex join ljust lower lstrip partition "
+    "removeprefix removesuffix replace rjust rpartition rsplit rstrip split splitlines strip swapcase title translate "
+    "upper zfill startswith endswith isalnum isalpha isdigit isnumeric isdecimal isidentifier match fullmatch search "
+    "findall sub subn group groups groupdict expand write writelines getvalue read readline readlines read1 extend "
+    "is_relative_to StringIO BytesIO"
 )
+METHODS = frozenset(_WORDS.split())
 MUTATORS = frozenset({"write", "writelines", "extend"})
 """Methods whose receiver changes: their hook runs for a result of None too."""
 
 NAMES = frozenset(
-    ("str", "bytes", "bytearray", "repr", "ascii", "format", "list", "tuple", "sorted", "reversed", "int", "float", "isinstance", "StringIO", "BytesIO", "SafeString", "SafeText", "Markup")
+    (
+        "str",
+        "bytes",
+        "bytearray",
+        "repr",
+        "ascii",
+        "format",
+        "list",
+        "tuple",
+        "sorted",
+        "reversed",
+        "int",
+        "float",
+        "isinstance",
+        "StringIO",
+        "BytesIO",
+        "SafeString",
+        "SafeText",
+        "Markup",
+    )
 )
 CODE_NAMES = frozenset({"eval", "exec", "compile", "__import__"})
 NO_ARGUMENTS = frozenset({"locals", "vars", "dir"})
 
-_NO_TEXT = frozenset({ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
-_NO_TEXT_NAMES = frozenset({"range", "enumerate", "zip", "map", "filter", "sorted", "reversed", "list", "tuple", "set", "dict", "iter"})
+_NO_TEXT = frozenset(
+    {ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp}
+)
+_NO_TEXT_NAMES = frozenset(
+    {"range", "enumerate", "zip", "map", "filter", "sorted", "reversed", "list", "tuple", "set", "dict", "iter"}
+)
 
 ON = "__px_on__"
 TEMPORARY = "__px_t"
@@ -59,19 +81,39 @@ _LEAF = (
     ast.boolop,
     ast.cmpop,
 )
-_LEAVES: frozenset[type] = frozenset(
-    one for base in _LEAF for one in (base, *base.__subclasses__())
-)
+_LEAVES: frozenset[type] = frozenset(one for base in _LEAF for one in (base, *base.__subclasses__()))
 _SKIP_FIELDS = frozenset(
-    {"ctx", "op", "ops", "annotation", "returns", "type_comment", "type_params", "pattern", "names", "attr", "id", "arg", "kind", "is_async",
-     "simple", "conversion", "level", "module", "name", "asname", "lineno", "str"}
+    {
+        "ctx",
+        "op",
+        "ops",
+        "annotation",
+        "returns",
+        "type_comment",
+        "type_params",
+        "pattern",
+        "names",
+        "attr",
+        "id",
+        "arg",
+        "kind",
+        "is_async",
+        "simple",
+        "conversion",
+        "level",
+        "module",
+        "name",
+        "asname",
+        "lineno",
+        "str",
+    }
 )
 _FIELDS: dict[type, tuple[str, ...]] = {}
 _LOAD = ast.Load()
 _STORE = ast.Store()
 _NOT = ast.Not()
 _OR = ast.Or()
-_IS = [ast.Is()]
+_IS: list[ast.cmpop] = [ast.Is()]
 
 
 def _fields(kind: type) -> tuple[str, ...]:
@@ -218,7 +260,9 @@ class Rewriter:
         """What a loop goes over may be tainted text; literals and the builtins that make no text stay as they are."""
         kind = type(node)
         if kind is ast.Name:
-            return self._at(ast.IfExp(test=self._flag(node), body=self._hook(node, "__px_loop__", [node]), orelse=node), node)
+            return self._at(
+                ast.IfExp(test=self._flag(node), body=self._hook(node, "__px_loop__", [node]), orelse=node), node
+            )
         if kind in _NO_TEXT or (kind is ast.Call and type(node.func) is ast.Name and node.func.id in _NO_TEXT_NAMES):
             return node
         return self._hook(node, "__px_loop__", [node])
@@ -272,7 +316,9 @@ class Rewriter:
             ast.IfExp(test=self._flag(like), body=self._hook(like, hook, [native, *operands]), orelse=native), like
         )
 
-    def _looked_at(self, native: Any, hook: str, operands: list[Any], like: Any, result: str, always: bool = False) -> Any:
+    def _looked_at(
+        self, native: Any, hook: str, operands: list[Any], like: Any, result: str, always: bool = False
+    ) -> Any:
         """For bound operands: the operation first, then the flag."""
         stored = self._at(ast.NamedExpr(target=self._name(result, like, True), value=native), like)
         value = self._name(result, like)
@@ -311,9 +357,18 @@ class Rewriter:
             return self._generic(node)
         left, right = node.left, node.right
         both_constant = type(left) is ast.Constant and type(right) is ast.Constant
-        if both_constant or (name == "add" and (self._is_number(left) or self._is_number(right))) or self._is_number(left) and self._is_number(right):
+        if (
+            both_constant
+            or (name == "add" and (self._is_number(left) or self._is_number(right)))
+            or (self._is_number(left) and self._is_number(right))
+        ):
             return self._generic(node)
-        if name == "mod" and type(right) is ast.Tuple and self._binds and not any(type(one) is ast.Starred for one in right.elts):
+        if (
+            name == "mod"
+            and type(right) is ast.Tuple
+            and self._binds
+            and not any(type(one) is ast.Starred for one in right.elts)
+        ):
             return self._percent_tuple(node, left, right)
         if self._simple(left) and self._simple(right):
             return self._guarded(node, f"__px_{name}__", [left, right], node)
@@ -339,7 +394,10 @@ class Rewriter:
         one, one_value = self._bound(slots[0], self._visit(left))
         members = [self._bound(slot, self._visit(member)) for slot, member in zip(slots[1:], right.elts, strict=True)]
         native = self._at(
-            ast.BinOp(left=one, op=node.op, right=self._at(ast.Tuple(elts=[bound for bound, _ in members], ctx=_LOAD), right)), node
+            ast.BinOp(
+                left=one, op=node.op, right=self._at(ast.Tuple(elts=[bound for bound, _ in members], ctx=_LOAD), right)
+            ),
+            node,
         )
         handed = self._at(ast.Tuple(elts=[named for _, named in members], ctx=_LOAD), right)
         made = self._looked_at(native, "__px_mod__", [one_value, handed], node, result)
@@ -391,7 +449,14 @@ class Rewriter:
         on = self._at(ast.Assign(targets=[store], value=self._hook(node, f"__px_i{name}__", [read, value])), node)
         gone = [self._at(ast.Name(id=one, ctx=ast.Del()), node) for one in (owner, key)]
         node.value = value
-        return self._at(ast.If(test=self._flag(node), body=[hold, hold_key, on, self._at(ast.Delete(targets=gone), node)], orelse=[node]), node)
+        return self._at(
+            ast.If(
+                test=self._flag(node),
+                body=[hold, hold_key, on, self._at(ast.Delete(targets=gone), node)],
+                orelse=[node],
+            ),
+            node,
+        )
 
     # --- f-strings -------------------------------------------------------------------------------------------------------------------
 
@@ -461,7 +526,7 @@ class Rewriter:
             field = self._at(ast.FormattedValue(value=value, conversion=-1, format_spec=None), piece.value)
             return self._at(ast.JoinedStr(values=[field]), piece.value)
         conversion = None if piece.conversion == -1 else chr(piece.conversion)
-        spec = piece.format_spec
+        spec: Any = piece.format_spec
         if spec is None:
             spec = self._constant("", piece.value)
         else:
@@ -537,11 +602,23 @@ class Rewriter:
         if type(function) is ast.Attribute and function.attr in METHODS:
             return self._method(node, function)
         if type(function) is ast.Name:
-            if function.id in NAMES and node.args and not node.keywords and not any(type(one) is ast.Starred for one in node.args):
+            if (
+                function.id in NAMES
+                and node.args
+                and not node.keywords
+                and not any(type(one) is ast.Starred for one in node.args)
+            ):
                 return self._builtin(node, function.id)
-            if function.id in CODE_NAMES and node.args and type(node.args[0]) is not ast.Constant and type(node.args[0]) is not ast.Starred:
+            if (
+                function.id in CODE_NAMES
+                and node.args
+                and type(node.args[0]) is not ast.Constant
+                and type(node.args[0]) is not ast.Starred
+            ):
                 self._generic(node)
-                node.args[0] = self._hook(node.args[0], "__px_code__", [self._constant(function.id, node), node.args[0]])
+                node.args[0] = self._hook(
+                    node.args[0], "__px_code__", [self._constant(function.id, node), node.args[0]]
+                )
                 return node
             if function.id in NO_ARGUMENTS and not node.args and not node.keywords and self._binds:
                 return self._hook(node, "__px_hide__", [node])
@@ -570,9 +647,9 @@ class Rewriter:
                 return self._generic(node)
         elif name == "format" and type(function.value) is ast.Constant and not args and not node.keywords:
             return self._generic(node)
-        if name == "join" and not self._simple(args[0]) and type(args[0]) not in (ast.List, ast.ListComp, ast.Tuple):
-            args = [self._hook(args[0], "__px_seq__", [args[0]])]
-        elif name == "join" and type(args[0]) is ast.Name:
+        if (
+            name == "join" and not self._simple(args[0]) and type(args[0]) not in (ast.List, ast.ListComp, ast.Tuple)
+        ) or (name == "join" and type(args[0]) is ast.Name):
             args = [self._hook(args[0], "__px_seq__", [args[0]])]
         starred = any(type(one) is ast.Starred for one in args)
         keywords = node.keywords
@@ -589,19 +666,21 @@ class Rewriter:
             made.keywords = keywords
             return made
         before = self._next
-        receiver_slot, = self._slots([function.value])
+        (receiver_slot,) = self._slots([function.value])
         receiver, receiver_name = self._bound(receiver_slot, self._visit(function.value))
         native_args: list[Any] = []
         named_args: list[Any] = []
         for one in args:
             if type(one) is ast.Starred:
                 slot = self._result_name()
-                inner = self._at(ast.List(elts=[self._at(ast.Starred(value=self._visit(one.value), ctx=_LOAD), one)], ctx=_LOAD), one)
+                inner = self._at(
+                    ast.List(elts=[self._at(ast.Starred(value=self._visit(one.value), ctx=_LOAD), one)], ctx=_LOAD), one
+                )
                 bound, named = self._bound(slot, inner)
                 native_args.append(self._at(ast.Starred(value=bound, ctx=_LOAD), one))
                 named_args.append(self._at(ast.Starred(value=named, ctx=_LOAD), one))
             else:
-                slot_one, = self._slots([one])
+                (slot_one,) = self._slots([one])
                 bound, named = self._bound(slot_one, self._visit(one))
                 native_args.append(bound)
                 named_args.append(named)
@@ -615,7 +694,7 @@ class Rewriter:
                 bound, named = self._bound(slot, self._at(ast.Dict(keys=[None], values=[self._visit(value)]), value))
                 dict_keys.append(None)
             else:
-                slot_one, = self._slots([value])
+                (slot_one,) = self._slots([value])
                 bound, named = self._bound(slot_one, self._visit(value))
                 dict_keys.append(self._constant(one.arg, value))
             native_keywords.append(self._at(ast.keyword(arg=one.arg, value=bound), value))
@@ -623,12 +702,16 @@ class Rewriter:
         result = self._result_name()
         native = self._at(
             ast.Call(
-                func=self._at(ast.Attribute(value=receiver, attr=name, ctx=_LOAD), function), args=native_args, keywords=native_keywords
+                func=self._at(ast.Attribute(value=receiver, attr=name, ctx=_LOAD), function),
+                args=native_args,
+                keywords=native_keywords,
             ),
             node,
         )
         if plain:
-            made = self._looked_at(native, "__px_meth__", [label, receiver_name, *named_args], node, result, name in MUTATORS)
+            made = self._looked_at(
+                native, "__px_meth__", [label, receiver_name, *named_args], node, result, name in MUTATORS
+            )
         else:
             handed = [
                 label,

@@ -34,9 +34,8 @@ def popen(request: Request, rule: str, bit: int, sink: str, values: list[Any], a
     if isinstance(command, (str, bytes)) or hasattr(command, "__fspath__"):
         _engine().plain(request, rule, bit, sink, [command])
         return
-    use_shell = keywords.get("shell", args[9] if len(args) > 9 else False)
-    words = list(command)
-    _argv(request, rule, bit, sink, words[:1] if not use_shell else words[:1], words)
+    words = list(command)  # with shell=True the first word is the script
+    _argv(request, rule, bit, sink, words[:1], words)
 
 
 def program(request: Request, rule: str, bit: int, sink: str, values: list[Any], args: Any, keywords: Any) -> None:
@@ -58,7 +57,9 @@ def _argv(request: Request, rule: str, bit: int, sink: str, programs: list[Any],
         if one in _SHELLS:
             for at in range(index + 1, min(len(words), index + 8)):
                 option = words[at]
-                if isinstance(option, (str, bytes)) and (option if isinstance(option, str) else option.decode("latin-1")).lower() in ("-c", "/c", "-command", "-lc", "-ec"):
+                if isinstance(option, (str, bytes)) and (
+                    option if isinstance(option, str) else option.decode("latin-1")
+                ).lower() in ("-c", "/c", "-command", "-lc", "-ec"):
                     engine.plain(request, rule, bit, sink, words[at + 1 : at + 2])
                     return
 
@@ -115,7 +116,11 @@ def redirect(request: Request, rule: str, bit: int, sink: str, values: list[Any]
             return
         start = found[0][0]
         prefix = str(value)[:start]
-        fixed = _AUTHORITY.match(prefix) is not None or (len(prefix) > 1 and prefix[0] == "/" and prefix[1] not in "/\\") or prefix[:1] in ("?", "#")
+        fixed = (
+            _AUTHORITY.match(prefix) is not None
+            or (len(prefix) > 1 and prefix[0] == "/" and prefix[1] not in "/\\")
+            or prefix[:1] in ("?", "#")
+        )
         if not fixed:
             engine.report(rule, sink, value, found)
 
@@ -128,7 +133,11 @@ def header(request: Request, rule: str, bit: int, sink: str, values: list[Any], 
     if name in ("location", "set-cookie", "content-length", "content-type"):
         return
     for value in values:
-        found = [one for one in engine.unsafe(request, value, bit) if request.sources[one[2]][0] not in ("header", "cookie", "header.name")]
+        found = [
+            one
+            for one in engine.unsafe(request, value, bit)
+            if request.sources[one[2]][0] not in ("header", "cookie", "header.name")
+        ]
         if found:
             frame = engine.app_frame(12)
             if frame is not None:
@@ -141,7 +150,9 @@ def log(request: Request, rule: str, bit: int, sink: str, values: list[Any], arg
     engine = _engine()
     frame: FrameType | None = sys._getframe(1)
     scope = runtime.RUNTIME.scope if runtime.RUNTIME is not None else None
-    while frame is not None and ("logging" in frame.f_code.co_filename or frame.f_code.co_filename.startswith(engine._PREFIX)):
+    while frame is not None and (
+        "logging" in frame.f_code.co_filename or frame.f_code.co_filename.startswith(engine._PREFIX)
+    ):
         frame = frame.f_back
     if frame is None or scope is None or not scope.has(frame.f_code.co_filename) or not values:
         return
@@ -205,7 +216,11 @@ def lxml(request: Request, rule: str, bit: int, sink: str, values: list[Any], ar
 
 def sax(request: Request, rule: str, bit: int, sink: str, values: list[Any], args: Any, keywords: Any) -> None:
     """The standard library's parsers resolve external entities when `feature_external_ges` is set."""
-    parser = keywords.get("parser", args[1] if len(args) > 1 else None) if "minidom" in sink or "pulldom" in sink else args[0]
+    parser = (
+        keywords.get("parser", args[1] if len(args) > 1 else None)
+        if "minidom" in sink or "pulldom" in sink
+        else args[0]
+    )
     if parser is None or not hasattr(parser, "getFeature"):
         return
     if parser.getFeature("http://xml.org/sax/features/external-general-entities"):
@@ -248,7 +263,11 @@ def nosql(request: Request, rule: str, bit: int, sink: str, values: list[Any], a
             found = engine.unsafe(request, node, bit)
             if key not in ("$where", "$function", "$accumulator"):
                 # Text from a query or form is text; a member of a JSON body may arrive as an object the next time.
-                found = [one for one in found if one[0] == 0 and one[1] == len(node) and request.sources[one[2]][0].startswith("json")]
+                found = [
+                    one
+                    for one in found
+                    if one[0] == 0 and one[1] == len(node) and request.sources[one[2]][0].startswith("json")
+                ]
             if found:
                 engine.report(rule, sink, node, found)
                 return
@@ -258,7 +277,9 @@ def prompt(request: Request, rule: str, bit: int, sink: str, values: list[Any], 
     """Input inside instructions: a system message, or mixed with fixed text in one message."""
     engine = _engine()
     messages = keywords.get("messages") or keywords.get("input") or []
-    texts: list[tuple[str, Any]] = [("system", keywords[one]) for one in ("system", "instructions") if isinstance(keywords.get(one), str)]
+    texts: list[tuple[str, Any]] = [
+        ("system", keywords[one]) for one in ("system", "instructions") if isinstance(keywords.get(one), str)
+    ]
     if isinstance(messages, str):
         texts.append(("user", messages))
     elif isinstance(messages, list):
@@ -296,7 +317,10 @@ def weak_cipher(request: Request, rule: str, bit: int, sink: str, values: list[A
         engine.report(rule, sink, None, None, frame, sink)
 
 
-_SECURITY_WORDS = re.compile(r"token|secret|passw|session|cookie|nonce|\botp|salt|csrf|api_?key|remember|credential|auth|reset|verif|captcha|signature|invite|voucher", re.I)
+_SECURITY_WORDS = re.compile(
+    r"token|secret|passw|session|cookie|nonce|\botp|salt|csrf|api_?key|remember|credential|auth|reset|verif|captcha|signature|invite|voucher",
+    re.I,
+)
 
 
 def weak_random(request: Request, rule: str, bit: int, sink: str, values: list[Any], args: Any, keywords: Any) -> None:
@@ -320,7 +344,11 @@ def verify_off(request: Request, rule: str, bit: int, sink: str, values: list[An
     engine = _engine()
     off = keywords.get("verify", True) is False or sink.endswith("_create_unverified_context")
     context = keywords.get("context")
-    if context is not None and getattr(context, "check_hostname", True) is False and int(getattr(context, "verify_mode", 2)) == 0:
+    if (
+        context is not None
+        and getattr(context, "check_hostname", True) is False
+        and int(getattr(context, "verify_mode", 2)) == 0
+    ):
         off = True
     if off:
         engine.report(rule, sink, None, None, None, "verification is off")
@@ -337,7 +365,9 @@ def credential(request: Request, rule: str, bit: int, sink: str, values: list[An
     for value in values:
         if not isinstance(value, (str, bytes)) or len(value) < 4:
             continue
-        if value in [one for one in frame.f_code.co_consts if type(one) is type(value)] or _module_literal(frame, value):
+        if value in [one for one in frame.f_code.co_consts if type(one) is type(value)] or _module_literal(
+            frame, value
+        ):
             engine.report(rule, sink, None, None, frame, "the value is a literal of the code")
             return
 
@@ -360,7 +390,11 @@ def cookie_wrapper(sink: str) -> Callable[[Any], Callable[..., Any]]:
         import inspect
 
         try:
-            defaults = {name: one.default for name, one in inspect.signature(original).parameters.items() if one.default is not inspect.Parameter.empty}
+            defaults = {
+                name: one.default
+                for name, one in inspect.signature(original).parameters.items()
+                if one.default is not inspect.Parameter.empty
+            }
             order = list(inspect.signature(original).parameters)
         except (TypeError, ValueError):
             defaults, order = {}, []
@@ -386,7 +420,7 @@ def cookie(sink: str, given: dict[str, Any]) -> None:
     frame = engine.direct_frame()
     if frame is None or given.get("max_age") == 0:
         return
-    kwargs = given.get("kwargs") if isinstance(given.get("kwargs"), dict) else {}
+    kwargs: dict[str, Any] = given["kwargs"] if isinstance(given.get("kwargs"), dict) else {}
     name = str(given.get("key", given.get("name", "")))[:80]
     if not (given.get("secure") or kwargs.get("secure")):
         engine.report("insecure-cookie", sink, None, None, frame, f"cookie {name!r} without Secure")

@@ -18,7 +18,9 @@ MAX_FINDINGS = 200
 """Findings reported for one request at most."""
 
 
-_SECOND_ORDER = frozenset({"sql-injection", "command-injection", "code-injection", "cross-site-scripting", "template-injection"})
+_SECOND_ORDER = frozenset(
+    {"sql-injection", "command-injection", "code-injection", "cross-site-scripting", "template-injection"}
+)
 """Rules for which a value read back from a database counts as untrusted."""
 
 
@@ -149,7 +151,11 @@ def report(
     if location is None:
         frame = frame if frame is not None else app_frame()
         if frame is not None:
-            location = (frame.f_code.co_filename, frame.f_lineno, getattr(frame.f_code, "co_qualname", frame.f_code.co_name))
+            location = (
+                frame.f_code.co_filename,
+                frame.f_lineno,
+                getattr(frame.f_code, "co_qualname", frame.f_code.co_name),
+            )
         else:
             handed = _handed_over(request, value) if ranges is not None and request is not None else None
             if handed is None:
@@ -197,10 +203,16 @@ def report(
         finding["handler"] = request.handler
         finding["traceparent"] = request.traceparent
     if ranges is not None and request is not None:
-        finding["source"] = {"kind": source[0], "name": source[1], "value": MASK if secret_name(source[1]) else shown(source[2])}
+        finding["source"] = {
+            "kind": source[0],
+            "name": source[1],
+            "value": MASK if secret_name(source[1]) else shown(source[2]),
+        }
         finding["evidence"] = _evidence(request, value, ranges)
         first_party = agent.scope.has
-        finding["flow"] = flow.describe(request, request.table.step(value), ranges[0][2], agent.scope.short, first_party)
+        finding["flow"] = flow.describe(
+            request, request.table.step(value), ranges[0][2], agent.scope.short, first_party
+        )
     if len(agent.told) < 20_000:
         agent.told[(*key, function, route)] = finding["fingerprint"]
     agent.reporter.finding(finding)
@@ -226,7 +238,13 @@ def _fix(entry: dict[str, Any]) -> str:
 
 def _evidence(request: Request, value: Any, ranges: list[tuple[int, int, int, int]]) -> dict[str, Any]:
     """The value at the sink with its tainted parts, those from secret sources masked."""
-    text = value if isinstance(value, str) else bytes(value).decode("latin-1") if isinstance(value, (bytes, bytearray)) else str(value)
+    text = (
+        value
+        if isinstance(value, str)
+        else bytes(value).decode("latin-1")
+        if isinstance(value, (bytes, bytearray))
+        else str(value)
+    )
     parts: list[dict[str, Any]] = []
     at = 0
     for start, end, source, _ in ranges[:20]:
@@ -327,11 +345,15 @@ def watch_all(agent: runtime.Runtime) -> None:
     for entry in agent.catalogue["sinks"]:
         watched.setdefault(entry["module"], []).append(_patcher(entry["name"], sink_wrapper(entry)))
     for entry in agent.catalogue["sanitizers"]:
-        watched.setdefault(entry["module"], []).append(_patcher(entry["name"], carrier_wrapper(entry, marks.of(entry["marks"]))))
+        watched.setdefault(entry["module"], []).append(
+            _patcher(entry["name"], carrier_wrapper(entry, marks.of(entry["marks"])))
+        )
     for entry in agent.catalogue["propagators"]:
         watched.setdefault(entry["module"], []).append(_patcher(entry["name"], carrier_wrapper(entry, 0)))
     for entry in agent.catalogue["cookies"]:
-        watched.setdefault(entry["module"], []).append(_patcher(entry["name"], checks.cookie_wrapper(f"{entry['module']}:{entry['name']}")))
+        watched.setdefault(entry["module"], []).append(
+            _patcher(entry["name"], checks.cookie_wrapper(f"{entry['module']}:{entry['name']}"))
+        )
 
 
 def _patcher(name: str, make: Callable[[Any], Callable[..., Any]]) -> Callable[[ModuleType], None]:

@@ -66,17 +66,43 @@ def headers(request: Request, pairs: list[tuple[str, str]]) -> None:
     if kind not in _PAGE_TYPES or request.status >= 400:
         return
     for name, shown in _WANTED:
-        if name not in names and not (name == "x-frame-options" and "frame-ancestors" in names.get("content-security-policy", "")):
-            engine.report("missing-security-header", "response:headers", None, None, location=("", 0, ""), detail=f"{shown} is missing", once=f"missing header {name}")
+        if name not in names and not (
+            name == "x-frame-options" and "frame-ancestors" in names.get("content-security-policy", "")
+        ):
+            engine.report(
+                "missing-security-header",
+                "response:headers",
+                None,
+                None,
+                location=("", 0, ""),
+                detail=f"{shown} is missing",
+                once=f"missing header {name}",
+            )
 
 
 def chunks(request: Request, values: Any) -> None:
     """Bytes on their way out: a stack trace in an error page; and tainted bytes that reached the output as they are."""
     for value in values:
         if isinstance(value, bytes) and request.status >= 500 and (_TRACE in value[:200_000]):
-            engine.report("stack-trace-leak", "response:body", None, None, location=("", 0, request.route or request.path), detail="the response contains a traceback", once=f"trace {request.route}")
+            engine.report(
+                "stack-trace-leak",
+                "response:body",
+                None,
+                None,
+                location=("", 0, request.route or request.path),
+                detail="the response contains a traceback",
+                once=f"trace {request.route}",
+            )
 
 
 def debug(request: Request, handler: str) -> None:
     """The framework runs in debug mode."""
-    engine.report("debug-mode", "application:debug", None, None, location=("", 0, ""), detail="the framework's debug switch is on", once="debug mode")
+    engine.report(
+        "debug-mode",
+        "application:debug",
+        None,
+        None,
+        location=("", 0, ""),
+        detail="the framework's debug switch is on",
+        once="debug mode",
+    )

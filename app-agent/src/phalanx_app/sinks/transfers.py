@@ -11,6 +11,10 @@ from ..taint.ranges import Range, clip, moved, whole
 _TEXT = (str, bytes, bytearray)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, (str, bytes))
+
+
 def _marked(pieces: list[Range], mark: int) -> list[Range]:
     return [(low, high, source, known | mark) for low, high, source, known in pieces] if mark else pieces
 
@@ -65,7 +69,11 @@ def to_escaped(table: Any, result: Any, values: list[Any], op: str, mark: int) -
             ends = [0]
             for width in widths:
                 ends.append(ends[-1] + width)
-            pieces = [(ends[low], ends[min(high, len(value))], source, known) for low, high, source, known in ranges if low < len(value)]
+            pieces = [
+                (ends[low], ends[min(high, len(value))], source, known)
+                for low, high, source, known in ranges
+                if low < len(value)
+            ]
             return table.put(result, _marked(pieces, mark), op, (value,))
     return table.put(result, _marked(whole(ranges, len(result)), mark), op, (value,))
 
@@ -75,7 +83,7 @@ _ESCAPED = {"&": 5, "<": 4, ">": 4, '"': 5, "'": 5}
 
 def to_path(table: Any, result: Any, values: list[Any], op: str, mark: int) -> Any:
     """Path functions keep the parts; each tainted argument is found in the result where it survived, else all is tainted."""
-    if not isinstance(result, (str, bytes)):
+    if not _is_text(result):
         return result
     pieces: list[Range] = []
     parents: list[Any] = []
@@ -106,7 +114,7 @@ def to_path(table: Any, result: Any, values: list[Any], op: str, mark: int) -> A
     if not parents:
         return result
     if lost is not None:
-        pieces = whole(lost, len(result)) if not pieces else pieces
+        pieces = pieces or whole(lost, len(result))
     return table.put(result, _marked(pieces, mark), op, tuple(parents))
 
 
@@ -131,8 +139,13 @@ def _leaves(table: Any, node: Any, text: Any, ranges: Any, op: str, budget: list
             node[index] = _leaves(table, one, text, ranges, op, budget, depth + 1)
         return node
     if type(node) is dict:
-        items = [(_leaves(table, key, text, ranges, op, budget, depth + 1) if type(key) is str else key,
-                  _leaves(table, one, text, ranges, op, budget, depth + 1)) for key, one in node.items()]
+        items = [
+            (
+                _leaves(table, key, text, ranges, op, budget, depth + 1) if type(key) is str else key,
+                _leaves(table, one, text, ranges, op, budget, depth + 1),
+            )
+            for key, one in node.items()
+        ]
         node.clear()
         node.update(items)
         return node
@@ -178,7 +191,7 @@ def to_url(table: Any, result: Any, values: list[Any], op: str, mark: int) -> An
 
 def to_text(table: Any, result: Any, values: list[Any], op: str, mark: int) -> Any:
     """Text made from a structure: every tainted leaf is looked for in it."""
-    if not isinstance(result, (str, bytes)):
+    if not _is_text(result):
         return result
     pieces: list[Range] = []
     parents: list[Any] = []
@@ -225,7 +238,10 @@ def to_rows(table: Any, result: Any, values: list[Any], op: str, mark: int) -> A
         if type(one) is tuple:
             return tuple(request.taint(cell, "database", "row") if type(cell) is str and cell else cell for cell in one)
         if type(one) is dict:
-            return {key: request.taint(cell, "database", "row") if type(cell) is str and cell else cell for key, cell in one.items()}
+            return {
+                key: request.taint(cell, "database", "row") if type(cell) is str and cell else cell
+                for key, cell in one.items()
+            }
         return one
 
     if type(result) is list and len(result) <= 1000:
@@ -243,4 +259,3 @@ TRANSFERS: dict[str, Callable[..., Any]] = {
     "text": to_text,
     "rows": to_rows,
 }
-

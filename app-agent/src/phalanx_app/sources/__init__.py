@@ -1,1 +1,4 @@
-"""Where untrusted data enters: `wsgi` and `asgi` for any framework, `frameworks` for what frameworks make of it, `context` for threads, `messages` for queues and RPC."""
+"""Where untrusted data enters.
+
+`wsgi` and `asgi` serve any framework, the modules named after frameworks add what these make of a request, `special` has threads, queues, RPC and paths.
+"""

@@ -23,7 +23,9 @@ def fill(request: Request, scope: dict[str, Any]) -> None:
     for name, value in list(scope.get("headers", ()))[:300]:
         shown = name.decode("latin-1").title()
         request.headers[shown] = value.decode("latin-1")
-        headers.append((taint(name, "header.name", shown), taint(value, "cookie" if shown == "Cookie" else "header", shown)))
+        headers.append(
+            (taint(name, "header.name", shown), taint(value, "cookie" if shown == "Cookie" else "header", shown))
+        )
     scope["headers"] = headers
     if query:
         scope["query_string"] = taint(query, "query", "query_string")
@@ -62,7 +64,10 @@ async def call(application: Any, args: tuple[Any, ...], scope: dict[str, Any], r
                 request.body += (body.encode() if isinstance(body, str) else body)[: limit - len(request.body)]
                 for key in ("body", "bytes", "text"):
                     if message.get(key):
-                        message = {**message, key: request.taint(message[key], "body" if key == "body" else "message", key)}
+                        message = {
+                            **message,
+                            key: request.taint(message[key], "body" if key == "body" else "message", key),
+                        }
         except Exception:  # noqa: BLE001
             runtime.failed("asgi")
         return message
@@ -72,7 +77,9 @@ async def call(application: Any, args: tuple[Any, ...], scope: dict[str, Any], r
             with runtime.Busy(request):
                 if message.get("type") == "http.response.start":
                     request.status = int(message.get("status", 0))
-                    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
+                    pairs = [
+                        (name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())
+                    ]
                     response.headers(request, pairs)
                     if request.verify is not None:
                         extra = (b"x-phalanx-verify-result", request.verify.result().encode())

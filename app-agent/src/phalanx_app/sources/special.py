@@ -14,7 +14,7 @@ from ..taint.validators import mark
 
 def pathlib_paths(module: ModuleType) -> None:
     """Path objects keep their text; it is tainted where a part of it was."""
-    pure: Any = module.PurePath  # type: ignore[attr-defined]
+    pure: Any = module.PurePath
 
     def carry(table: Any, path: Any, parts: tuple[Any, ...], op: str) -> None:
         tainted = []
@@ -51,7 +51,13 @@ def pathlib_paths(module: ModuleType) -> None:
                         try:
                             made = self if name == "__init__" else result
                             if isinstance(made, pure):
-                                inputs = args if name in ("__init__", "__new__") else (args[0], self) if name == "__rtruediv__" and args else (self, *args)
+                                inputs = (
+                                    args
+                                    if name in ("__init__", "__new__")
+                                    else (args[0], self)
+                                    if name == "__rtruediv__" and args
+                                    else (self, *args)
+                                )
                                 carry(table, made, inputs, op)
                         except Exception:  # noqa: BLE001
                             runtime.failed("pathlib")
@@ -63,7 +69,7 @@ def pathlib_paths(module: ModuleType) -> None:
 
     if "__init__" in vars(pure):
         patch.wrap(module, "PurePath.__init__", wrapper_for("__init__"))
-        if "__init__" in vars(module.Path):  # type: ignore[attr-defined]
+        if "__init__" in vars(module.Path):
             patch.wrap(module, "Path.__init__", wrapper_for("__init__"))
     else:
         for owner in ("PurePath", "Path"):
@@ -88,9 +94,15 @@ def lxml_parsers(module: ModuleType) -> None:
 
                 def __init__(self, *args: Any, **keywords: Any) -> None:
                     super().__init__(*args, **keywords)
-                    self.phalanx_resolves = keywords.get("resolve_entities", "internal") is True or bool(keywords.get("load_dtd"))
+                    self.phalanx_resolves = keywords.get("resolve_entities", "internal") is True or bool(
+                        keywords.get("load_dtd")
+                    )
 
-            Remembering.__name__, Remembering.__qualname__, Remembering.__module__ = base.__name__, base.__qualname__, base.__module__
+            Remembering.__name__, Remembering.__qualname__, Remembering.__module__ = (
+                base.__name__,
+                base.__qualname__,
+                base.__module__,
+            )
             return Remembering
 
         patch.put(module, name, make(original))
@@ -98,7 +110,7 @@ def lxml_parsers(module: ModuleType) -> None:
     base = getattr(module, "XPath", None)
     if base is not None:
 
-        class XPath(base):  # type: ignore[misc]
+        class XPath(base):  # type: ignore[misc,valid-type]
             """The library's compiled expression; what it is made from is a sink."""
 
             def __init__(self, path: Any, **keywords: Any) -> None:
@@ -267,7 +279,9 @@ def kafka_messages(module: ModuleType) -> None:
                 return record
             mine, _ = self._phalanx_held = began
             mine.method, mine.path, mine.route = "MESSAGE", str(record.topic), str(record.topic)
-            return record._replace(value=mine.deep(record.value, "message", "value"), key=mine.deep(record.key, "message", "key"))
+            return record._replace(
+                value=mine.deep(record.value, "message", "value"), key=mine.deep(record.key, "message", "key")
+            )
 
         return wrapper
 
@@ -285,7 +299,11 @@ def grpc_server(module: ModuleType) -> None:
                 return original(rpc_event, state, behavior, argument, request_deserializer)
             mine, token = began
             method = rpc_event.call_details.method
-            mine.method, mine.path, mine.route = "RPC", method.decode() if isinstance(method, bytes) else str(method), ""
+            mine.method, mine.path, mine.route = (
+                "RPC",
+                method.decode() if isinstance(method, bytes) else str(method),
+                "",
+            )
             mine.route = mine.path
             try:
                 return original(rpc_event, state, behavior, Message.around(mine, argument), request_deserializer)
@@ -318,8 +336,8 @@ class Message:
             return self._request.taint(value, "message", name)
         return Message(self._request, value) if hasattr(value, "DESCRIPTOR") else value
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         return type(self._message)
 
 

@@ -81,7 +81,9 @@ class Body:
         return count
 
 
-def call(application: Callable[..., Iterable[bytes]], environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def call(
+    application: Callable[..., Iterable[bytes]], environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
     """Run a WSGI application as one analysed request."""
     agent = runtime.RUNTIME
     if agent is None or _KEY in environ:

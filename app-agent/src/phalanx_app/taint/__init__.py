@@ -41,11 +41,10 @@ def current() -> Any:
 
 def wire(module: ModuleType, on_error: Any) -> None:
     """Connect one of the twins with the slow transfers (tests connect both)."""
+    from . import transfer_more, validators  # noqa: F401 - both register transfers
     from .formats import Formatted
-    from . import validators
     from .transfer import SLOW
 
-    assert validators  # registers its transfers
     agent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     module.setup(CURRENT, SLOW, on_error, agent, re.Match, Formatted, vars(builtins))
 

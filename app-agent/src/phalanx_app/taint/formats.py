@@ -27,7 +27,7 @@ class Piece:
     through `place`.
     """
 
-    __slots__ = ("text", "length", "value", "ranges", "place")
+    __slots__ = ("length", "place", "ranges", "text", "value")
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ def unread(value: Any) -> Any:
 class Formatted:
     """A value with its conversion and format specification."""
 
-    __slots__ = ("value", "conversion", "spec")
+    __slots__ = ("conversion", "spec", "value")
 
     def __init__(self, value: Any, conversion: str | None, spec: str) -> None:
         self.value, self.conversion, self.spec = value, conversion, spec
@@ -124,7 +124,9 @@ def _padded(text: str, value: Any, spec: str, inner: Callable[[Any, Sequence[Ran
     return Piece(out, value, None, place)
 
 
-def brace_pieces(template: Any, args: Sequence[Any], keywords: Mapping[str, Any], ranges: Sequence[Range]) -> list[Piece]:
+def brace_pieces(
+    template: Any, args: Sequence[Any], keywords: Mapping[str, Any], ranges: Sequence[Range]
+) -> list[Piece]:
     """The pieces of ``template.format(*args, **keywords)``."""
     out: list[Piece] = []
     automatic = 0
@@ -249,7 +251,11 @@ def _percent_piece(value: Any, flags: str, width: str | None, precision: str | N
     if value is _NOTHING:
         return Piece()
     plain = str if not binary else bytes
-    if kind in "sb" and isinstance(value, plain) and (type(value) is plain or not binary and type(value).__str__ is str.__str__):
+    if (
+        kind in "sb"
+        and isinstance(value, plain)
+        and (type(value) is plain or (not binary and type(value).__str__ is str.__str__))
+    ):
         inner: Callable[[Any, Sequence[Range]], list[Range]] | None = _same
         shown = value
     elif kind in "ra" and type(value) is str and not binary:

@@ -94,9 +94,22 @@ class Table:
     Values are found by identity and kept alive until `clear`, so an identity is never reused while the table knows it.
     """
 
-    __slots__ = ("owner", "overflow", "steps_lost", "_entries", "_steps", "_max_entries", "_max_ranges", "_max_steps", "_alive", "__weakref__")
+    __slots__ = (
+        "__weakref__",
+        "_alive",
+        "_entries",
+        "_max_entries",
+        "_max_ranges",
+        "_max_steps",
+        "_steps",
+        "overflow",
+        "owner",
+        "steps_lost",
+    )
 
-    def __init__(self, owner: Any = None, max_entries: int = 50_000, max_ranges: int = 64, max_steps: int = 20_000) -> None:
+    def __init__(
+        self, owner: Any = None, max_entries: int = 50_000, max_ranges: int = 64, max_steps: int = 20_000
+    ) -> None:
         self.owner = owner
         self.overflow = 0
         self.steps_lost = 0
@@ -154,12 +167,7 @@ class Table:
                         shared = True
                         break
             if shared:
-                fresh = copy(value)
-                if fresh is value:
-                    if known is None:
-                        self.overflow += 1
-                        return value
-                value = fresh
+                value = copy(value)
         else:
             found = normal(ranges, limit, None)
             if not found:
@@ -264,7 +272,7 @@ def _run(name: str, table: Any, result: Any, *args: Any) -> Any:
         return result
     try:
         return function(table, result, *args)
-    except Exception:
+    except Exception:  # noqa: BLE001 - an error of the agent never reaches the application
         _on_error(name)
         return result
 
@@ -288,7 +296,7 @@ def add(result: Any, left: Any, right: Any) -> Any:
         if two is not None:
             pieces += moved(two, cut)
         return table.put(result, pieces, "+", (left, right))
-    except Exception:
+    except Exception:  # noqa: BLE001 - an error of the agent never reaches the application
         _on_error("add")
         return result
 
@@ -329,7 +337,7 @@ def item(result: Any, value: Any, key: Any) -> Any:
         if type(key) is int:
             at = key + size if key < 0 else key
             return table.put(result, clip(ranges, at, at + 1), "[]", (value,))
-    except Exception:
+    except Exception:  # noqa: BLE001 - an error of the agent never reaches the application
         _on_error("item")
     return result
 
@@ -347,9 +355,8 @@ def fstr(result: Any, *pieces: Any) -> Any:
     table = _table()
     if table is None:
         return result
-    for one in pieces:
-        if type(one) is _formatted_type:
-            one = one.value
+    for piece in pieces:
+        one: Any = getattr(piece, "value", None) if type(piece) is _formatted_type else piece
         if type(one) not in _PLAIN and any_tainted(table, one):
             break
     else:
@@ -495,7 +502,7 @@ def oitem(value: Any, key: Any) -> Any:
 
 def ofstr(*pieces: str) -> str:
     result = "".join(pieces)
-    return fstr(result, *pieces) if ON else result  # type: ignore[no-any-return]
+    return fstr(result, *pieces) if ON else result
 
 
 def ometh(name: str, receiver: Any, /, *args: Any, **keywords: Any) -> Any:

@@ -9,12 +9,31 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..marks import ALL, CODE, HEADER, LOG, MAIL, PATH, REDIRECT, SQL, SSRF, WORD, XPATH, XSS, BIT, of, of_full_match
+from ..marks import ALL, BIT, CODE, HEADER, LOG, MAIL, PATH, REDIRECT, SQL, SSRF, WORD, XPATH, XSS, of, of_full_match
 from .transfer import TEXT, slow
 
 _KEEPING = frozenset(
-    {"strip", "lower", "upper", "casefold", "realpath", "normpath", "abspath", "resolve", "unquote", "unquote_plus", "encode", "decode", "str", "fspath", "removeprefix",
-     "path", "group", "expanduser", "join path"}
+    {
+        "strip",
+        "lower",
+        "upper",
+        "casefold",
+        "realpath",
+        "normpath",
+        "abspath",
+        "resolve",
+        "unquote",
+        "unquote_plus",
+        "encode",
+        "decode",
+        "str",
+        "fspath",
+        "removeprefix",
+        "path",
+        "group",
+        "expanduser",
+        "join path",
+    }
 )
 _RESOLVED = frozenset({"realpath", "normpath", "abspath", "resolve"})
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\\]+[/?#]")
@@ -55,8 +74,18 @@ def resolved(table: Any, value: Any) -> bool:
 
 
 _ABSENT = {
-    "..": PATH, "../": PATH, "/": PATH, "..\\": PATH, "%2e%2e": 0, "<": XSS, "'": SQL | XPATH | CODE, '"': 0, "\n": LOG | HEADER | MAIL, "\r\n": HEADER,
-    "//": REDIRECT, "://": 0,
+    "..": PATH,
+    "../": PATH,
+    "/": PATH,
+    "..\\": PATH,
+    "%2e%2e": 0,
+    "<": XSS,
+    "'": SQL | XPATH | CODE,
+    '"': 0,
+    "\n": LOG | HEADER | MAIL,
+    "\r\n": HEADER,
+    "//": REDIRECT,
+    "://": 0,
 }
 
 
@@ -74,7 +103,7 @@ def _cmp(table: Any, result: Any, op: int, left: Any, right: Any) -> Any:
         return result
     inside = result == (op == 0)
     if table.has(left) and not table.has(right):
-        if inside and (isinstance(right, (list, tuple, set, frozenset, dict)) or isinstance(right, TEXT) or hasattr(right, "keys")):
+        if inside and (isinstance(right, (list, tuple, set, frozenset, dict, *TEXT)) or hasattr(right, "keys")):
             mark(table, left, ALL)
     elif table.has(right) and not table.has(left) and not inside and isinstance(right, TEXT):
         wanted = left.decode("latin-1") if isinstance(left, bytes) else left
@@ -116,7 +145,9 @@ def _startswith(table: Any, result: Any, receiver: Any, args: Any, keywords: Any
     if result is True:
         if all(isinstance(one, str) and _AUTHORITY.match(one) for one in prefixes):
             mark(table, receiver, REDIRECT | SSRF)
-        elif all(isinstance(one, str) and one[:1] == "/" and len(one) > 1 for one in prefixes) and resolved(table, receiver):
+        elif all(isinstance(one, str) and one[:1] == "/" and len(one) > 1 for one in prefixes) and resolved(
+            table, receiver
+        ):
             mark(table, receiver, PATH)
     elif "//" in prefixes and receiver[:1] == "/":
         mark(table, receiver, REDIRECT)
