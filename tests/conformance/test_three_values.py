@@ -123,7 +123,7 @@ def agree(database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
     assert asked_of_duckdb(database, condition, stored) == [asked.holds(event) for event in stored]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=comparisons, seen=some_events)
 def test_every_comparison_means_the_same_in_all_three_places(
     database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]
@@ -131,7 +131,7 @@ def test_every_comparison_means_the_same_in_all_three_places(
     agree(database, condition, seen)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=conditions, seen=some_events)
 def test_every_condition_means_the_same_in_all_three_places(
     database: duckdb.DuckDBPyConnection, condition: str, seen: list[Event]

@@ -85,11 +85,11 @@ def lower_field(field: str) -> Lowered:
     if fragment.either is not None:
         first, second = fragment.either
         return Lowered(
-            sql=f"concat_ws(',', {first.sql}, {second.sql})",
+            sql=f"nullif(concat_ws(',', {first.sql}, {second.sql}), '')",
             parameters=first.parameters + second.parameters,
             columns=columns,
         )
-    sql = f"array_to_string({fragment.sql}, ',')" if fragment.is_list else fragment.sql
+    sql = f"nullif(array_to_string({fragment.sql}, ','), '')" if fragment.is_list else fragment.sql
     return Lowered(sql=sql, parameters=fragment.parameters, columns=columns)
 
 
