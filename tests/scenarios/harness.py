@@ -21,7 +21,7 @@ from phalanx.respond.simulate.perform import Performed
 from phalanx.sensors.containers import ContainerDirectory
 from phalanx.sensors.kernel import KernelSensor
 
-__all__ = ["Watch", "own_rules", "perform", "watching"]
+__all__ = ["Watch", "caused_by", "own_rules", "perform", "watching"]
 
 
 def own_rules() -> RuleSet:
@@ -91,11 +91,20 @@ def perform(watch: Watch, name: str, *words: str) -> tuple[Performed, list[Detec
     watch.settle()
     before = len(watch.detections)
     command: Sequence[str] = [sys.executable, "-m", "phalanx.respond.simulate.perform", name, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    time.sleep(0.05)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    time.sleep(0.02)
     watch.settle()
-    lines = done.stdout.splitlines()
-    performed = msgspec.json.decode(lines[-1], type=Performed) if lines else Performed(id=name, error=done.stderr)
+    lines = out.splitlines()
+    performed = msgspec.json.decode(lines[-1], type=Performed) if lines else Performed(id=name, error=err)
     if performed.error:
-        performed = Performed(id=name, ts_ns=performed.ts_ns, error=f"{performed.error}\n{done.stderr}")
-    return performed, watch.detections[before:]
+        performed = Performed(id=name, ts_ns=performed.ts_ns, error=f"{performed.error}\n{err}")
+    return performed, caused_by(child.pid, watch.detections[before:])
+
+
+def caused_by(pid: int, detections: Sequence[Detection]) -> list[Detection]:
+    """Those of a process and its descendants: others work on this machine, too."""
+    return [hit for hit in detections if any(process.pid == pid for process in hit.lineage)]

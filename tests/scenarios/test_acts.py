@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterator
 from shutil import which
 
+import msgspec
 import pytest
 import yaml
 from harness import Watch, perform, watching
 
 from phalanx.content import rule_files
 from phalanx.language import RuleSet, RuleSource, load_rules
+from phalanx.model.detection import Detection
 from phalanx.respond.simulate.acts import Act, all_acts
 from phalanx.sensors.kernel import doctor
 
@@ -70,6 +72,8 @@ def do(watch: Watch, act: Act, *words: str) -> set[str]:
         pytest.skip("needs runc")
     performed, detections = perform(watch, act.id, *words)
     assert performed.error == ""
+    for detection in detections:  # what the agent sends is what the hub reads
+        assert msgspec.json.decode(msgspec.json.encode(detection), type=Detection) == detection
     return {str(detection.rule) for detection in detections}
 
 

@@ -339,6 +339,8 @@ cdef class Decoder(StateDecoder):
                 if descriptor is None:
                     descriptor = {}
                 descriptor[place[0]] = bool(value) if place[1] else value
+        if tag == "mkdir" and "dev" in values:
+            values["dev"] = int(values["dev"])  # the column is shared with mounts, whose devices are names
         if descriptor is not None:
             values["fd"] = Descriptor(**descriptor)
         if s != NULL:
