@@ -366,18 +366,20 @@ def add_detections(connection: Connection, rows: Sequence[DetectionRow]) -> None
         )
 
 
+_NEAR_ROWS: Final = 500
+
+
 def rules_near(connection: Connection, asset_key: str, *, since_ns: int, until_ns: int, without: str) -> int:
-    """How many other rules matched for this asset in a time."""
-    return int(
-        connection.execute(
-            select(func.count(detections.c.rule.distinct())).where(
-                detections.c.asset_key == asset_key,
-                detections.c.ts_ns.between(since_ns, until_ns),
-                detections.c.rule != without,
-            )
-        ).scalar()
-        or 0
+    """How many other rules matched for this asset in a time, among its last 500 detections: a storm must not make each further one dearer."""
+    last = (
+        select(detections.c.rule)
+        .where(detections.c.asset_key == asset_key, detections.c.ts_ns.between(since_ns, until_ns))
+        .order_by(detections.c.ts_ns.desc())
+        .limit(_NEAR_ROWS)
+        .subquery()
     )
+    statement = select(func.count(last.c.rule.distinct())).where(last.c.rule != without)
+    return int(connection.execute(statement).scalar() or 0)
 
 
 def detections_of_events(connection: Connection, events: Sequence[str]) -> dict[str, DetectionRow]:
