@@ -8,14 +8,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Final
 
-from phalanx.language import fields_container, fields_event, fields_fd, fields_process
+from phalanx.language import fields_container, fields_event, fields_fd, fields_process, fields_user
 from phalanx.language.fields import Field, Ref
 
 __all__ = ["CATALOGUE", "ArgumentProblem", "lookup", "suggest"]
 
 CATALOGUE: Final[dict[str, Field]] = {
     field.name: field
-    for module in (fields_event, fields_process, fields_fd, fields_container)
+    for module in (fields_event, fields_process, fields_user, fields_fd, fields_container)
     for field in module.FIELDS
 }
 """Every field by name."""

@@ -1,4 +1,4 @@
-"""Fields of classes ``proc``, ``thread``, ``user`` and ``group``: who acted. Names and types are those of Falco's reference."""
+"""Fields of classes ``proc`` and ``thread``: who acted. Names and types are those of Falco's reference."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from phalanx.model.event import Event
 from phalanx.model.process import MAX_ANCESTORS, Process
 from phalanx.model.values import UNKNOWN
 
-__all__ = ["CAPABILITIES", "FIELDS", "NA", "boot_time", "capability_names", "register_boot"]
-
-NA: Final = "<NA>"
-"""What Falco's libraries return for a user or group that has no entry: a text like any other, so ``!=`` on it holds."""
+__all__ = ["CAPABILITIES", "FIELDS", "boot_time", "capability_names", "register_boot"]
 
 _PROCESS: Final[frozenset[Need]] = frozenset({"process"})
 _LINEAGE: Final[frozenset[Need]] = frozenset({"process", "lineage"})
@@ -757,48 +754,5 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     *(_unfilled(f"proc.{name}.type", "text", f"Type of {name}.") for name in _FD_NAMES),
     *(_unfilled(f"proc.{name}.name", "text", f"What {name} stands for.") for name in _FD_NAMES),
-    _own("user.uid", "int", "Effective user id.", "uid"),
-    _derived(
-        "user.name",
-        "text",
-        "Its name; the text `<NA>` when it has none.",
-        lambda p: p.user if p.user is not None else NA,
-        "proc_user",
-        never=True,
-    ),
-    _derived(
-        "user.homedir",
-        "text",
-        "Its home; `<NA>` when it has none.",
-        lambda p: p.homedir if p.homedir is not None else NA,
-        "proc_homedir",
-        never=True,
-    ),
-    _derived(
-        "user.shell",
-        "text",
-        "Its login shell; `<NA>` when it has none.",
-        lambda p: p.shell if p.shell is not None else NA,
-        "proc_shell",
-        never=True,
-    ),
-    _own("user.loginuid", "int", "User id of the login, by audit; -1 when there was no login.", "loginuid"),
-    _derived(
-        "user.loginname",
-        "text",
-        "Its name; `<NA>` when it has none.",
-        lambda p: p.loginuser if p.loginuser is not None else NA,
-        "proc_loginuser",
-        never=True,
-    ),
-    _own("group.gid", "int", "Effective group id.", "gid"),
-    _derived(
-        "group.name",
-        "text",
-        "Its name; `<NA>` when it has none.",
-        lambda p: p.group if p.group is not None else NA,
-        "proc_group",
-        never=True,
-    ),
 )
 """All of them."""

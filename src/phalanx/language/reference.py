@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from phalanx.language import fields_container, fields_event, fields_fd, fields_process
+from phalanx.language import fields_container, fields_event, fields_fd, fields_process, fields_user
 from phalanx.language.event_types import TYPES_OF
 from phalanx.language.fields import Field
 from phalanx.language.fields_event import ARGUMENTS
@@ -22,7 +22,8 @@ a back-test with a field that is not kept is refused, never answered 0. How valu
 
 _CLASSES: Final = (
     ("Events", fields_event),
-    ("Processes, threads, users", fields_process),
+    ("Processes and threads", fields_process),
+    ("Users and groups", fields_user),
     ("Descriptors", fields_fd),
     ("Containers and Kubernetes", fields_container),
 )
