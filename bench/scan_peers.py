@@ -251,6 +251,7 @@ def package(purl: str) -> tuple[str, str, str]:
     if type_ == "pypi":
         name = re.sub(r"[-_.]+", "-", name).lower()
     if type_ == "golang":
+        name = name.lower()  # Trivy folds case
         version = version.removeprefix("v").removeprefix("go").replace("(devel)", "")
         version, _, subpath = version.partition(
             "#"

@@ -90,8 +90,8 @@ class Database:
                 f"{path} has layout {self.schema}, this phalanx reads {SCHEMA_VERSION}",
                 hint="run `phalanx advisories update`",
             )
-        self._advisory_block = lru_cache(maxsize=256)(self._read_advisory_block)
-        self._signal_block = lru_cache(maxsize=256)(self._read_signal_block)
+        self._advisory_block = lru_cache(maxsize=2048)(self._read_advisory_block)
+        self._signal_block = lru_cache(maxsize=4096)(self._read_signal_block)
         self.advisory = lru_cache(maxsize=20_000)(self._advisory)
         self.signal = lru_cache(maxsize=20_000)(self._signal)
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from phalanx.advisories.ecosystems import normal_name, scheme_of
+from phalanx.artifacts.cataloguers.binaries import PACKAGE_NOTE
 from phalanx.artifacts.facts import FACTS_VERSION, Collector, Facts, Inspector
 from phalanx.artifacts.jars import resolve_jar
 from phalanx.artifacts.model import Component, Inventory, Issue, Layer, Location, OsRelease, Skipped
@@ -262,6 +263,8 @@ def join_facts(
     if alpine and release is not None and release.id == "alpine" and not release.version_id:
         release = msgspec.structs.replace(release, version_id=alpine)
     everything = [one for _, components in found.values() for one in components]
+    listed = {one.type for one in everything if one.method != PACKAGE_NOTE}
+    everything = [one for one in everything if one.method != PACKAGE_NOTE or one.type not in listed]
     everything = _named_by_distro(everything, release)
     everything = _owned(everything, owned)
     return Inventory(

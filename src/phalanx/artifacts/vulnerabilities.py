@@ -80,9 +80,6 @@ def queries(component: Component) -> Iterator[tuple[str, str, str]]:
         )
     elif component.type == "rpm":
         yield component.ecosystem, component.name, component.version
-    elif component.type == "golang" and component.full_name == "stdlib":
-        yield "Go", "stdlib", component.version
-        yield "Go", "toolchain", component.version
     else:
         yield component.ecosystem, component.full_name, component.version
 

@@ -225,11 +225,14 @@ def go_info(version: str, lines: str) -> bytes:
 
 
 def test_a_go_program_tells_its_modules_replacements_and_library() -> None:
-    lines = "path\tm\nmod\tm\t(devel)\t\ndep\tgithub.com/a/b\tv1.0.0\th1:x\ndep\tgithub.com/c/d\tv1.0.0\n=>\tgithub.com/e/f\tv2.0.0\th1:y\nbuild\t-compiler=gc"
+    lines = "path\tm\nmod\tm\t(devel)\t\ndep\tgithub.com/a/b\tv1.0.0\th1:x\ndep\tgithub.com/c/d\tv1.0.0\n=>\tgithub.com/e/f\tv2.0.0\th1:y\ndep\tlocal.org/x\tv1.0.0\n=>\t./x\t(devel)\t\nbuild\t-compiler=gc"
     collector = catalogue(
         "bin/x", elf({".text": b"x" * 100, ".go.buildinfo": go_info("go1.22.1", lines)}), executable=True
     )
-    assert told(collector) == "golang:github.com/a/b@v1.0.0 golang:github.com/e/f@v2.0.0 golang:m@ golang:stdlib@1.22.1"
+    assert (
+        told(collector)
+        == "golang:github.com/a/b@v1.0.0 golang:github.com/e/f@v2.0.0 golang:local.org/x@ golang:m@ golang:stdlib@1.22.1"
+    )
 
 
 def test_a_stripped_rust_program_tells_the_crates_that_its_messages_name() -> None:

@@ -16,10 +16,12 @@ import msgspec
 
 from phalanx.artifacts.model import Component
 
-__all__ = ["binary", "elf_sections"]
+__all__ = ["PACKAGE_NOTE", "binary", "elf_sections"]
 
 Data = bytes | mmap.mmap
 
+PACKAGE_NOTE: Final = "ELF package note"
+"""Method of what ``.note.package`` tells; a package database beside it says the same and more."""
 _GO_MAGIC: Final = b"\xff Go buildinf:"
 _CRATE: Final = re.compile(
     rb"/registry/src/[^/\x00]{1,80}/([A-Za-z0-9_-]{1,64})-([0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]{0,40})/"
@@ -120,9 +122,14 @@ def _go(data: Data, at: int) -> Iterator[Component]:
     for line in info.decode("utf-8", "replace").split("\n"):
         parts = line.split("\t")
         if parts[0] in ("dep", "mod", "=>") and len(parts) >= 3:
-            if parts[0] != "=>" and pending is not None:
-                yield _go_module(*pending, "Go build information")
-            pending = (parts[1], parts[2])
+            if parts[0] != "=>":
+                if pending is not None:
+                    yield _go_module(*pending, "Go build information")
+                pending = (parts[1], parts[2])
+            elif parts[1].startswith((".", "/")):  # a directory of the builder: what it held is not known
+                pending = (pending[0], "") if pending is not None else None
+            else:
+                pending = (parts[1], parts[2])
         elif pending is not None:
             yield _go_module(*pending, "Go build information")
             pending = None
@@ -229,5 +236,5 @@ def _package_note(section: bytes) -> Iterator[Component]:
                 name=note["name"],
                 version=note["version"],
                 qualifiers={"arch": str(note.get("architecture", ""))},
-                method="ELF package note",
+                method=PACKAGE_NOTE,
             )
