@@ -496,11 +496,17 @@ static PyObject *failed(const char *name, PyObject *result) {
         PyErr_Restore(type, value, trace);
         return NULL;
     }
-    Py_XDECREF(type); Py_XDECREF(value); Py_XDECREF(trace);
-    if (g_on_error) {
+    if (g_on_error && type) {
+        /* on_error runs as inside an except block, so that it can read the traceback. */
+        PyObject *old_type, *old_value, *old_trace;
+        PyErr_NormalizeException(&type, &value, &trace);
+        if (trace) PyException_SetTraceback(value, trace);
+        PyErr_GetExcInfo(&old_type, &old_value, &old_trace);
+        PyErr_SetExcInfo(type, value, trace);
         PyObject *answer = PyObject_CallFunction(g_on_error, "s", name);
         if (answer) Py_DECREF(answer); else PyErr_Clear();
-    }
+        PyErr_SetExcInfo(old_type, old_value, old_trace);
+    } else { Py_XDECREF(type); Py_XDECREF(value); Py_XDECREF(trace); }
     return Py_NewRef(result);
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..marks import NOSQL
 from .formats import Piece, brace_pieces, percent_pieces, spec_piece
 from .pure import any_tainted, copy
-from .ranges import Range, clip, mapped, moved, whole
+from .ranges import Range, clip, mapped, moved, normal, whole
 
 TEXT = (str, bytes, bytearray)
 SLOW: dict[str, Callable[..., Any]] = {}
