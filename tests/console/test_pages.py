@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,8 @@ PAGES = (
     "/settings/notify",
     "/settings/about",
     "/search?q=order",
-    "/findings/F-999999",
 )
+MAIN = ("/", "/live", "/findings", "/findings/F-1")
 LOOKS = [("light", "en", 1440), ("dark", "zh", 1440), ("light", "zh", 400), ("dark", "en", 400)]
 
 Open = Callable[..., Page]
@@ -68,34 +68,54 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("theme", "language", "width"), LOOKS, ids=["-".join(map(str, look)) for look in LOOKS])
-def test_every_page_is_accessible_and_fits_its_width(open_page: Open, theme: str, language: str, width: int) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed (npm ci)")
+def look_at(open_page: Open, paths: Sequence[str], theme: str, language: str, width: int) -> list[str]:
+    """What is wrong with ``paths`` in one look."""
     page = open_page("/", theme=theme, language=language, width=width)
-    wrong: list[str] = []
     base = page.url.rstrip("/")
-    page.on("console", lambda _: None)
-    for path in PAGES:
+    wrong: list[str] = []
+    for path in paths:
         answer = page.goto(base + path)
         assert answer is not None
-        if path == "/findings/F-999999":
-            assert answer.status == 404
-            continue
         assert answer.status == 200, path
-        page.wait_for_timeout(80)
+        page.wait_for_selector("html[data-stream=open]")
         wrong += [f"{path}: {line}" for line in violations(page)]
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             wrong.append(f"{path}: {wide} px wide")
-    assert wrong == []
+    return wrong
 
 
+IDS = ["-".join(map(str, look)) for look in LOOKS]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", range(len(LOOKS)), ids=IDS)
+def test_every_page_is_accessible_and_fits_its_width(open_page: Open, number: int) -> None:
+    """Each page in one of the looks, the main ones in all; every page in every look is in the long tests."""
+    needs_axe()
+    paths = [path for i, path in enumerate(PAGES) if path in MAIN or i % len(LOOKS) == number]
+    assert look_at(open_page, paths, *LOOKS[number]) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("theme", "language", "width"), LOOKS, ids=IDS)
+def test_every_page_in_every_look(open_page: Open, theme: str, language: str, width: int) -> None:
+    needs_axe()
+    assert look_at(open_page, PAGES, theme, language, width) == []
+
+
+def needs_axe() -> None:
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed (npm ci)")
+
+
+@pytest.mark.timeout(300)
 def test_nothing_scrolls_sideways_at_320_pixels(open_page: Open) -> None:
     page = open_page("/", width=320)
     base = page.url.rstrip("/")
     wide = []
-    for path in PAGES[:-1]:
+    for path in PAGES:
         page.goto(base + path)
         if page.evaluate("document.documentElement.scrollWidth") > 320:
             wide.append(path)

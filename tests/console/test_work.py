@@ -130,3 +130,14 @@ def test_a_token_is_shown_once(open_page: Open) -> None:
     assert secret.startswith("phx_")
     page.goto(page.url.split("/settings")[0] + "/settings/tokens")
     assert secret not in page.content()
+
+
+def test_what_does_not_exist_says_so_in_a_page(hub: Hub, browser: Browser, signed_in: str) -> None:
+    context = browser.new_context(storage_state=signed_in)
+    page = context.new_page()
+    answer = page.goto(f"{hub.address}/findings/F-999999")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator("nav.side")).to_be_visible()
+    context.close()

@@ -24,10 +24,8 @@ export function mount(form) {
   menu.setAttribute("role", "listbox");
   menu.setAttribute("aria-label", area.getAttribute("aria-label") ?? "");
   form.append(menu);
-  area.setAttribute("role", "combobox");
   area.setAttribute("aria-autocomplete", "list");
   area.setAttribute("aria-controls", menu.id);
-  area.setAttribute("aria-expanded", "false");
   /** @type {Choice[]} */
   let choices = [];
   let at = -1;
@@ -50,7 +48,6 @@ export function mount(form) {
   const close = () => {
     menu.hidden = true;
     at = -1;
-    area.setAttribute("aria-expanded", "false");
     area.removeAttribute("aria-activedescendant");
   };
   const draw = () => {
@@ -75,7 +72,6 @@ export function mount(form) {
       }),
     );
     menu.hidden = choices.length === 0;
-    area.setAttribute("aria-expanded", String(!menu.hidden));
     if (at >= 0) {
       area.setAttribute("aria-activedescendant", `choice-${at}`);
       menu.children[at]?.scrollIntoView({ block: "nearest" });
