@@ -103,5 +103,9 @@ class Matcher:
     def prepare(self) -> None:
         """Make ahead what is otherwise made at the first event of each type."""
         for name, bucket in self._buckets.items():
-            if bucket and name != OTHER:
-                self._known[name] = self._function(name, "known")
+            if not bucket or name == OTHER:
+                continue
+            self._known[name] = self._function(name, "known")
+            if any("container" in self.rules[index].condition.node.needs for index in bucket):
+                self._function(name, "sure")
+                self._function(name, "maybe")

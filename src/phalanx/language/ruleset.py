@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from phalanx.language.output import Template
 from phalanx.language.problems import Problem
 from phalanx.language.tree import Tree
 from phalanx.model.severity import Severity
+
+if TYPE_CHECKING:
+    from phalanx.language.matcher import Matcher
 
 __all__ = ["Rule", "RuleSet", "RuleSource"]
 
@@ -136,6 +139,15 @@ class RuleSet(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _by_name(self) -> dict[str, Rule]:
         return {rule.name: rule for rule in self.rules} | {rule.id: rule for rule in self.rules}
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """The active rules compiled; made when first asked for."""
+        from phalanx.language.matcher import Matcher
+
+        matcher = Matcher(self)
+        matcher.prepare()
+        return matcher
 
     def kernel_filter(self) -> KernelFilter:
         """What the active rules can possibly match, for the sensor."""
