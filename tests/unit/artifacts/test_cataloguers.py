@@ -225,7 +225,7 @@ def go_info(version: str, lines: str) -> bytes:
 
 
 def test_a_go_program_tells_its_modules_replacements_and_library() -> None:
-    lines = "path\tm\nmod\tm\t(devel)\t\ndep\tgithub.com/a/b\tv1.0.0\th1:x\ndep\tgithub.com/c/d\tv1.0.0\n=>\tgithub.com/e/f\tv2.0.0\th1:y\ndep\tlocal.org/x\tv1.0.0\n=>\t./x\t(devel)\t\nbuild\t-compiler=gc"
+    lines = "path\tm\nmod\tm\t(devel)\t\ndep\tgithub.com/a/b\tv1.0.0\th1:x\ndep\tgithub.com/c/d\tv1.0.0\n=>\tgithub.com/e/f\tv2.0.0\th1:y\ndep\tlocal.org/x\tv1.0.0\n=>\t./x\t(devel)\t\nbuild\t-compiler=gc"  # noqa: E501
     collector = catalogue(
         "bin/x", elf({".text": b"x" * 100, ".go.buildinfo": go_info("go1.22.1", lines)}), executable=True
     )
