@@ -64,7 +64,10 @@ def main() -> int:
     if manifest_path.exists() and json.loads(manifest_path.read_text(encoding="utf-8")).get("stamp") == wanted:
         return 0
     done = subprocess.run(
-        [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT, check=False
+        [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        check=False,
     )
     if done.returncode != 0:
         print(

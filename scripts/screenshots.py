@@ -23,7 +23,7 @@ PAGES = {
     "live": "/live",
     "events": "/events?range=1h",
     "findings": "/findings",
-    "finding": "/findings/F-2",
+    "finding": "/findings/F-3",
     "estate": "/estate?level=processes",
     "containers": "/estate?level=containers",
     "rules": "/rules",

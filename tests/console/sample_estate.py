@@ -57,6 +57,16 @@ def post(path: Path, route: str, body: bytes, kind: str) -> None:
         connection.close()
 
 
+def rules_version(path: Path) -> str:
+    """The version of the rule set that the hub serves."""
+    connection = LocalConnection(path)
+    try:
+        connection.request("GET", "/agent/v1/rules?version=none")
+        return str(msgspec.json.decode(connection.getresponse().read())["version"])
+    finally:
+        connection.close()
+
+
 class Machine:
     """One host whose processes act; what they do is kept until it is told."""
 
@@ -281,6 +291,7 @@ class Machine:
                 events_per_s=540.0,
                 events_total=100_000,
                 memory_bytes=84 << 20,
+                rules_version=rules_version(self.socket),
                 lost=tuple(LossCount(cause="ring_full", count=loss.count, last_ns=loss.ts_ns) for loss in losses),
                 features=(
                     Feature(name="process_exec", available=True),

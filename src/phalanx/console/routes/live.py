@@ -134,7 +134,7 @@ def row_data(row: EventRow, view: View) -> dict[str, Any]:
         word=words.or_else(f"kind.{row.kind}", row.kind).unescape(),
         type=row.type,
         place=slots(middle(place(row), 30)),
-        head=slots(head if row.kind == "exec" else row.process),
+        head=slots(head if row.kind == "exec" else "" if row.what.startswith(row.process) else row.process),
         bold=row.kind == "exec",
         what=slots(rest if row.kind == "exec" else row.what),
     )
