@@ -119,7 +119,7 @@ class SecurityLayer:
         if PEER in (scope.get("extensions") or {}):
             return
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        name = urlsplit(f"//{host}").hostname if _plausible(host) else None
+        name = _host_name(host)
         if name is None or name not in self._hosts:
             raise UsageError(
                 "this hub is not known under the name that the request was sent to",
@@ -180,6 +180,16 @@ class SecurityLayer:
         if not csrf_fits(cookie, given):
             raise PermissionError_("the request does not carry this session's CSRF token", hint="load the page again")
         return receive
+
+
+def _host_name(host: str) -> str | None:
+    """The name in a ``Host`` header, without its port; None when it is none."""
+    if not _plausible(host):
+        return None
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # a bracket that is never closed
+        return None
 
 
 def _plausible(host: str) -> bool:

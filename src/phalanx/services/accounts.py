@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +14,15 @@ from anyio import CapacityLimiter, to_thread
 from msgspec import Struct
 from sqlalchemy import Connection, Row
 
-from phalanx.errors import AuthenticationError, ConflictError, LimitError, NotFoundError, PermissionError_, UsageError
+from phalanx.errors import (
+    AuthenticationError,
+    ConflictError,
+    LimitError,
+    NotFoundError,
+    PermissionError_,
+    PhalanxError,
+    UsageError,
+)
 from phalanx.identity.actor import Actor
 from phalanx.identity.passwords import PARALLEL, check_password, hash_password, require_good_password
 from phalanx.identity.permissions import Permission, Role
@@ -86,6 +95,7 @@ class NewToken(Struct, frozen=True, kw_only=True):
     view: TokenView
 
 
+_LOG: Final = logging.getLogger("phalanx.accounts")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}", re.ASCII)
 _RESERVED: Final = frozenset({"phalanx", "root", "nobody"})
 _MAX_PREFERENCES: Final = 32
@@ -232,8 +242,15 @@ class Accounts:
         if row is None or not row.active or now >= row.expires_ns or now - row.seen_ns >= self._idle_ns:
             return None
         if now - row.seen_ns >= _TOUCH_NS or now < row.seen_ns:
-            await self._state.write(lambda connection: store.touch_session(connection, hashed, now_ns=now))
+            await self._touch(lambda connection: store.touch_session(connection, hashed, now_ns=now))
         return Actor(name=row.user, roles=_roles(row.roles), via="session", credential=row.id, source=source)
+
+    async def _touch(self, work: Callable[[Connection], None]) -> None:
+        """Note a use. Where that cannot be written (a full disk), people must still be able to look: it is logged and passed over."""
+        try:
+            await self._state.write(work)
+        except PhalanxError as error:
+            _LOG.warning("the use of a session or token was not noted: %s", error)
 
     async def by_token(self, token: str, *, source: str) -> Actor:
         """The program with this token. AuthenticationError when there is none (any more), LimitError when it asks too often."""
@@ -254,9 +271,7 @@ class Accounts:
         self._bucket.take(row.id)
         if row.used_ns is None or now - row.used_ns >= _TOUCH_NS:
             used = str(row.id)
-            await self._state.write(
-                lambda connection: store.touch_token(connection, used, now_ns=now, source=source[:64])
-            )
+            await self._touch(lambda connection: store.touch_token(connection, used, now_ns=now, source=source[:64]))
         scopes = frozenset(Permission(word) for word in row.scopes.split(",") if word)
         return Actor(
             name=row.owner, roles=_roles(row.roles), via="token", scopes=scopes, credential=row.id, source=source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -195,7 +196,7 @@ class Findings:
         self._state = state
         self._rule_text = rule_text
         self._sightings = sightings
-        self.updates: Broadcast[FindingUpdate] = Broadcast(keep=2_000, queue=1_000)
+        self.updates: Broadcast[FindingUpdate] = Broadcast(keep=2_000, queue=1_000, start=time.time_ns() // 1_000_000)
         """Changes as they happen; notifications listen here too."""
 
     # --- from detections ------------------------------------------------------------------------

@@ -37,6 +37,8 @@ __all__ = ["Services"]
 
 _LOG: Final = logging.getLogger("phalanx.services")
 _HOUSEKEEPING_S: Final = 30.0
+_DELIVERY_PAUSE_S: Final = 5.0
+"""Deliveries begin again after so long when the state store failed them."""
 _S: Final = 10**9
 
 
@@ -68,7 +70,7 @@ class Services:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._always(self.housekeeping, _HOUSEKEEPING_S)),
-                    group.create_task(self.settings.deliver()),
+                    group.create_task(self._always(self.settings.deliver, _DELIVERY_PAUSE_S)),
                 ]
                 try:
                     yield

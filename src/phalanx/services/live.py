@@ -87,11 +87,13 @@ class Subscription(Generic[T]):
 class Broadcast(Generic[T]):
     """Sends items to all listeners and remembers the last ones."""
 
-    def __init__(self, *, keep: int = 1024, queue: int = 512) -> None:
+    def __init__(self, *, keep: int = 1024, queue: int = 512, start: int = 0) -> None:
+        """``start``: the number before the first item; a number that grows over restarts lets listeners of a former process come back."""
         self._kept: deque[Numbered[T]] = deque(maxlen=keep)
         self._listeners: set[Subscription[T]] = set()
         self._queue = queue
-        self.number = 0
+        self._start = start
+        self.number = start
         """Number of the last item."""
         self.dropped = 0
         """Items that listeners did not get, in all."""
@@ -117,7 +119,7 @@ class Broadcast(Generic[T]):
             raise LimitError("too many live streams are open", hint="close some of the console's tabs")
         backlog = [] if after is None else [item for item in self._kept if item.number > after]
         subscription = Subscription(self, backlog, self._queue)
-        if self._kept and after is not None and after + 1 < self._kept[0].number:
+        if self._kept and after is not None and self._start <= after < self._kept[0].number - 1:
             subscription.dropped += self._kept[0].number - after - 1
         if not self.closed:
             self._listeners.add(subscription)

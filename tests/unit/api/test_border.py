@@ -55,7 +55,7 @@ def test_a_page_has_a_fresh_nonce_and_no_unsafe_words(people: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:7430", "127.0.0.1.evil.example", "", "127.0.0.1@evil.example", "a/b"]
+    "host", ["evil.example", "evil.example:7430", "127.0.0.1.evil.example", "", "127.0.0.1@evil.example", "a/b", "[::1"]
 )
 def test_a_request_under_a_foreign_name_is_refused(people: dict[str, Any], host: str) -> None:
     answer = people["admin"].get("/api/v1/findings", headers={"Host": host})

@@ -35,6 +35,16 @@ def test_who_comes_back_gets_what_it_missed_as_far_as_it_is_kept() -> None:
     assert broadcast.subscribe(None).take() == []
 
 
+def test_a_listener_of_a_former_process_gets_all_that_is_kept() -> None:
+    former: Broadcast[str] = Broadcast(start=1_000)
+    last = former.publish("x")
+    now: Broadcast[str] = Broadcast(start=5_000)
+    now.publish("missed")
+    back = now.subscribe(last)
+    assert [item.item for item in back.take()] == ["missed"]
+    assert back.dropped == 0
+
+
 def test_listeners_are_bounded_and_leave() -> None:
     broadcast: Broadcast[int] = Broadcast()
     held = [broadcast.subscribe() for _ in range(MAX_LISTENERS)]
