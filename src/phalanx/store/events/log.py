@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,9 +57,6 @@ from phalanx.store.events.wrap import read_header, wrap
 from phalanx.store.events.writer import HotWriter
 
 __all__ = ["LogEventStore"]
-
-_MAINTENANCE_NICE: Final = 10
-"""Priority of the maintenance thread, as of nice(1)."""
 
 
 class LogEventStore(EventStore):
@@ -104,7 +101,8 @@ class LogEventStore(EventStore):
             temporary_bytes=self._options.temporary_bytes,
             threads=self._options.threads,
         )
-        # Of its own, with one thread that yields to those that answer questions.
+        # Of its own, with one thread, so that sealing leaves a core to those that answer questions. (A lower priority would be worse: on
+        # a busy host sealing would starve, and batches would wait.)
         self._sealer = Engine(
             root,
             name="seal",
@@ -427,6 +425,7 @@ class LogEventStore(EventStore):
             while self._writer.closed_segments and not self._ended.is_set():
                 self._maintenance.seal(self._writer.closed_segments[0])
                 self._writer.closed_segments.popleft()
+                pa.default_memory_pool().release_unused()
             while not self._ended.is_set() and self._maintenance.compact():
                 pass
             self._maintenance.retain()
@@ -434,8 +433,6 @@ class LogEventStore(EventStore):
     def _maintain_always(self) -> None:
         import duckdb
 
-        with contextlib.suppress(PermissionError):  # where not even that is allowed it runs as all others
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _MAINTENANCE_NICE)
         while not self._ended.is_set():
             self._wake.wait(self._options.maintenance_s)
             self._wake.clear()

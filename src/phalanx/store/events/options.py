@@ -14,7 +14,7 @@ class LogOptions(Struct, frozen=True, kw_only=True):
 
     seal_rows: int = 500_000
     """A segment with so many events is closed and sealed."""
-    seal_bytes: int = 64 * _MIB
+    seal_bytes: int = 32 * _MIB
     """… or with so many bytes."""
     seal_age_s: float = 300.0
     """… or so long after its first batch."""
@@ -24,15 +24,15 @@ class LogOptions(Struct, frozen=True, kw_only=True):
     """When the parts are larger together, the oldest are dropped."""
     queue_bytes: int = 64 * _MIB
     """Batches that wait to be written; ``submit`` waits beyond it."""
-    hot_bytes: int = 384 * _MIB
+    hot_bytes: int = 192 * _MIB
     """Segments in memory together; beyond it nothing is written until one is sealed, so the queue fills and senders wait."""
     group_bytes: int = 16 * _MIB
     """Most that is written between two fsyncs."""
     known_batches: int = 262_144
     """Ids of batches that are recognised when they come again, the youngest."""
-    memory_bytes: int = 512 * _MIB
+    memory_bytes: int = 384 * _MIB
     """What the engine may hold in memory for all questions together."""
-    seal_memory_bytes: int = 512 * _MIB
+    seal_memory_bytes: int = 256 * _MIB
     """The same for sealing and compaction, which spill beyond it."""
     temporary_bytes: int = 8 * 1024 * _MIB
     """What it may spill to the disk."""

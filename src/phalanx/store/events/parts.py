@@ -70,8 +70,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Events by kind."""
     events: FileSum
     process: FileSum
-    stored_ns: int
-    """When it was sealed, by the hub's clock; the latest of them after a compaction."""
+    stored_ns: int = 0
+    """When it was sealed, by the hub's clock; the latest of them after a compaction; 0 when that was not written down."""
     segment: int | None = None
     """Segment that was sealed; None after compaction."""
     of: int = 1
