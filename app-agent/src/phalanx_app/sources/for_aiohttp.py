@@ -202,7 +202,8 @@ def tornado_web(module: ModuleType) -> None:
                         for name, one in keywords.items()
                     }
                     for name, value in list(inner.headers.items()):
-                        dict.__setitem__(inner.headers._dict, name, request.taint(value, "header", name))
+                        if len(inner.headers.get_list(name)) == 1:
+                            inner.headers[name] = request.taint(value, "cookie" if name == "Cookie" else "header", name)
             except Exception:  # noqa: BLE001
                 runtime.failed("tornado")
             try:
@@ -238,6 +239,15 @@ def tornado_web(module: ModuleType) -> None:
 
         return wrapper
 
+    def decoded(original: Any) -> Callable[..., Any]:
+        def wrapper(self: Any, value: Any, name: Any = None) -> Any:
+            text = original(self, value, name)
+            request = current()
+            return request.taint(text, "query" if name else "path", str(name or "path")) if request is not None else text
+
+        return wrapper
+
+    patch.wrap(module, "RequestHandler.decode_argument", decoded)
     for method in ("get_argument", "get_query_argument", "get_body_argument", "get_arguments", "get_cookie"):
         patch.wrap(module, f"RequestHandler.{method}", one)
 
