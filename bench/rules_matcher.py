@@ -1,8 +1,8 @@
 """Rules on a fixed mix of events with 1 % matches: the generated matcher beside a tree of closures, for each event type.
 
-    python bench/rules_matcher.py [FILE…]     rule files to ask; phalanx's own rules when none is named
+    python bench/rules_matcher.py [FILE…]     rule files to ask; when none is named a made-up large set and phalanx's own rules
 
-Goal: at least ten times the closures, which have the same event-type index and the same field access. The mix is that of a busy node:
+Goal, for large public sets: at least ten times the closures, which have the same event-type index and the same field access. The mix is that of a busy node:
 mostly reads of files, then program starts, connections, and a little of everything else; it is made from a fixed seed, and one event in a hundred
 is one that some rule matches.
 """
@@ -238,10 +238,10 @@ def main() -> None:
         measure(", ".join(paths), [RuleSource(path, Path(path).read_text("utf-8")) for path in paths])
         return
     measure("a set in the shape of the large public ones", [RuleSource("large.yaml", large_set())])
-    measure("phalanx's own rules", [RuleSource(name, text) for name, text in rule_files()])
+    measure("phalanx's own rules", [RuleSource(name, text) for name, text in rule_files()], goal=False)
 
 
-def measure(title: str, sources: list[RuleSource]) -> None:
+def measure(title: str, sources: list[RuleSource], *, goal: bool = True) -> None:
     """Print the table of one rule set."""
     print(f"-- {title}")
     began = time.perf_counter()
@@ -292,7 +292,7 @@ def measure(title: str, sources: list[RuleSource]) -> None:
         total["fast"] += int(fast * 1e9)
         print(row(name, len(matcher.bucket(name)), len(some), len(events), slow, fast))
     ratio = total["slow"] / total["fast"]
-    verdict = f"   goal >= 10: {'reached' if ratio >= 10 else 'MISSED'}"
+    verdict = f"   goal >= 10: {'reached' if ratio >= 10 else 'MISSED'}" if goal else ""
     print(
         row("the mix", len(matcher.rules), len(events), len(events), total["slow"] / 1e9, total["fast"] / 1e9) + verdict
     )

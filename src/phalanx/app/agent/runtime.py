@@ -205,7 +205,7 @@ class AgentRuntime:
             version = bundle.version
             try:
                 ruleset = compile_bundle(bundle)
-                _ = ruleset.matcher  # compiled in this thread, so that the one that reads the sensor does not wait for it
+                _ = ruleset.matcher  # compiled here, so that the sensing thread does not wait for it
                 self._keeper.keep(bundle)
             except PhalanxError as error:
                 self._status.rules_errors += 1
