@@ -213,28 +213,37 @@ def scan_sbom(document: Path, **options: Any) -> int:
 
 
 @scan.command("image")
-@click.argument("image", type=click.Path(path_type=Path, exists=True))
+@click.argument("image")
 @click.option("--reference", default="", metavar="TAG", help="Which image, when there are several; a tag or a digest.")
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where layers' content is kept.  [default: the user's cache]",
 )
+@click.option("--plain-http", is_flag=True, help="Speak HTTP with the registry.")
 @click.option("--no-cache", is_flag=True, help="Read every layer again and keep nothing.")
 @_options
-def scan_image(image: Path, reference: str, cache_dir: Path | None, no_cache: bool, **options: Any) -> int:
-    """Scan a container image: an OCI layout (directory or tar) or what `docker save` wrote."""
+def scan_image(
+    image: str, reference: str, cache_dir: Path | None, plain_http: bool, no_cache: bool, **options: Any
+) -> int:
+    """Scan a container image: an OCI layout (directory or tar), what `docker save` wrote, or HOST/REPOSITORY:TAG."""
     from phalanx.artifacts.inventory import LayerCache, image_inventory
-    from phalanx.artifacts.sources.image import open_image
 
-    opened = open_image(image, reference)
+    if Path(image).exists():
+        from phalanx.artifacts.sources.image import open_image
+
+        opened = open_image(Path(image), reference)
+    else:
+        from phalanx.artifacts.sources.registry import open_registry_image
+
+        opened = open_registry_image(image, plain_http=plain_http)
     cache = None if no_cache else LayerCache(cache_dir or _cache_directory() / "layers")
     options["image_config"] = opened.config
 
     def look(groups_of: GroupsOf, inspectors: tuple[Any, ...]) -> Inventory:
         return image_inventory(
             opened,
-            target=str(image),
+            target=image,
             cache=cache,
             groups_of=groups_of,
             inspectors=inspectors,

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -15,7 +16,7 @@ from phalanx.artifacts.limits import MAX_TEXT_FILE
 from phalanx.artifacts.sources.tar import normal_path
 from phalanx.errors import CorruptError, NotFoundError, UsageError
 
-__all__ = ["Blob", "Image", "ImageFiles", "open_image"]
+__all__ = ["Blob", "Image", "ImageFiles", "image_of_manifest", "open_image"]
 
 _INDEXES: Final = (
     "application/vnd.oci.image.index.v1+json",
@@ -228,12 +229,31 @@ def _oci(files: ImageFiles, reference: str) -> Image:
             f"no image {reference!r} in {files.path}", hint=f"there: {', '.join(names) or 'images without a name'}"
         )
     digest = _text(chosen.get("digest"))
-    manifest = files.json(_blob_name(digest), digest if digest.startswith("sha256:") else "")
+
+    def read(wanted: str) -> Any:
+        return files.json(_blob_name(wanted), wanted if wanted.startswith("sha256:") else "")
+
+    return image_of_manifest(files, read(digest), digest, tuple(names), read)
+
+
+def image_of_manifest(
+    files: ImageFiles, manifest: Any, digest: str, names: tuple[str, ...], read: Callable[[str], Any]
+) -> Image:
+    """The image of a manifest, or of the one in an index that fits this machine.
+
+    Args:
+        files: where blobs are.
+        manifest: as JSON.
+        digest: of it.
+        names: tags.
+        read: gives the manifest of a digest.
+    """
     for _ in range(4):  # an index may name indexes
         if not isinstance(manifest, dict) or not ("manifests" in manifest or manifest.get("mediaType") in _INDEXES):
             break
         digest = _text(_platform(_dicts(manifest.get("manifests"))).get("digest"))
-        manifest = files.json(_blob_name(digest), digest if digest.startswith("sha256:") else "")
+        _blob_name(digest)
+        manifest = read(digest)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise CorruptError("image: the manifest names no configuration")
     config_digest = _text(manifest["config"].get("digest"))
@@ -245,7 +265,7 @@ def _oci(files: ImageFiles, reference: str) -> Image:
         layer = _text(item.get("digest"))
         diff_id = diff_ids[place] if place < len(diff_ids) else layer
         layers.append(Blob(files, _blob_name(layer), layer, diff_id, checked=layer.startswith("sha256:")))
-    return Image(digest=digest, config=config, layers=layers, names=tuple(names))
+    return Image(digest=digest, config=config, layers=layers, names=names)
 
 
 def _platform(manifests: list[dict[str, Any]]) -> dict[str, Any]:
