@@ -13,10 +13,12 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "rules.md
 HEAD = """# Rules
 
 phalanx's own rules, generated from `src/phalanx/content/rules` by `scripts/docs_rules.py`. Each is performed for real in the tests:
-its attack must fire it, its benign twin must not, and with the term deleted in which the two differ the twin fires. Run one: `sudo phalanx simulate run {example}`; its twin: `--twin`.
+its attack must fire it, its benign twin must not, and with the term deleted in which the two differ the twin fires.
+Run one: `sudo phalanx simulate run {example}`; its twin: `--twin`.
 
 They are written in the language of Falco's rule files; see [the condition language](condition-language.md), [fields](fields.md),
-[how to write a rule](../how-to/write-a-rule.md). To switch one off, or to narrow it, use the console's Rules page, or a local file with `override` or `exceptions`.
+[how to write a rule](../how-to/write-a-rule.md). To switch one off, or to narrow it, use the console's Rules page, or a local
+file with `override` or `exceptions`.
 
 """
 

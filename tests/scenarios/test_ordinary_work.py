@@ -1,5 +1,7 @@
 """A working day on a machine raises nothing at warning or above: packages, builds, git, ssh, an editor, containers, a web server under load.
 
+# ruff: noqa: E501, ISC004 — shell commands as a person types them
+
 Everything is done for real, in a scratch directory. What this process did not start is not judged: others may work on the machine.
 """
 
