@@ -1,11 +1,11 @@
 """A working day on a machine raises nothing at warning or above: packages, builds, git, ssh, an editor, containers, a web server under load.
 
-# ruff: noqa: E501, ISC004 — shell commands as a person types them
-
 Everything is done for real, in a scratch directory. What this process did not start is not judged: others may work on the machine.
 """
 
 from __future__ import annotations
+
+# ruff: noqa: E501, ISC004 — shell commands as a person types them
 
 import os
 import subprocess
