@@ -1,6 +1,6 @@
 """Ordinary work of a machine, done for real: packages, Python, node, git, a container build, SSH, editors, a web server under load.
 
-``python ordinary_work.py SCRATCH SECONDS [online]`` repeats all of it until the seconds are over and prints one line for each step: its name and ``done``,
+``python ordinary_work.py SCRATCH [online] [STEP…]`` does the steps (all when none is named) and prints one line for each: its name and ``done``,
 or why it was left out. What it changes lies in overlays whose upper layers are in SCRATCH; the machine stays as it is. ``online`` adds what
 needs package registries.
 """
@@ -209,13 +209,26 @@ def ssh_work(work: Path, _: bool) -> None:
     server = shutil.which("sshd", path="/usr/sbin")
     if server is None:
         return
-    (keys / "allowed").write_text(f"{key}.pub and its line")
     (keys / "allowed").write_text(Path(f"{key}.pub").read_text())
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / "host"))
     os.makedirs("/run/sshd", exist_ok=True)
     daemon = subprocess.Popen(
-        [server, "-D", "-e", "-f", "/dev/null", "-p", "2242", "-h", str(keys / "host"), "-o", "ListenAddress=127.0.0.1"]
-        + ["-o", f"AuthorizedKeysFile={keys / 'allowed'}", "-o", "StrictModes=no", "-o", "UsePAM=no"],
+        [
+            *(
+                server,
+                "-D",
+                "-e",
+                "-f",
+                "/dev/null",
+                "-p",
+                "2242",
+                "-h",
+                str(keys / "host"),
+                "-o",
+                "ListenAddress=127.0.0.1",
+            ),
+            *("-o", f"AuthorizedKeysFile={keys / 'allowed'}", "-o", "StrictModes=no", "-o", "UsePAM=no"),
+        ],
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -326,8 +339,8 @@ STEPS: tuple[tuple[str, Callable[[Path, bool], None]], ...] = (
 """In this order."""
 
 
-def main(scratch: Path, seconds: float, online: bool) -> int:
-    """All steps once, and again until the seconds are over; 1 when one failed."""
+def main(scratch: Path, online: bool, wanted: set[str]) -> int:
+    """The steps once; 1 when one failed."""
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     for number, directory in enumerate(("/etc", "/var", "/usr", "/root", "/run")):
@@ -337,23 +350,22 @@ def main(scratch: Path, seconds: float, online: bool) -> int:
         upper.mkdir()
         work.mkdir()
         linux.mount("overlay", directory, "overlay", 0, f"lowerdir={directory},upperdir={upper},workdir={work}")
-    end, failed, turn = time.monotonic() + seconds, 0, 0
-    while turn == 0 or time.monotonic() < end:
-        place = scratch / f"turn{turn}"
-        place.mkdir()
-        for name, step in STEPS:
-            began = time.monotonic()
-            try:
-                step(place, online)
-                said = "done"
-            except LeftOut as reason:
-                said = f"left out: {reason}"
-            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-                said, failed = f"failed: {error}", failed + 1
-            print(f"{name}: {said} ({time.monotonic() - began:.1f} s)", flush=True)
-        turn += 1
+    place, failed = scratch / "work", 0
+    place.mkdir()
+    for name, step in STEPS:
+        if wanted and name not in wanted:
+            continue
+        began = time.monotonic()
+        try:
+            step(place, online)
+            said = "done"
+        except LeftOut as reason:
+            said = f"left out: {reason}"
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            said, failed = f"failed: {' '.join(str(error).split())}", failed + 1
+        print(f"{name}: {said} ({time.monotonic() - began:.1f} s)", flush=True)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), "online" in sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), "online" in sys.argv[2:], set(sys.argv[2:]) - {"online"}))
