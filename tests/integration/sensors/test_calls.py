@@ -108,7 +108,8 @@ def test_a_chrooted_process_is_told_in_its_own_paths(wait, tmp_path: Path) -> No
 def test_relative_names_are_made_whole_by_their_directory_descriptor(wait, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     directory = os.open(tmp_path, os.O_RDONLY)
-    os.rename("a", "./x/../b", src_dir_fd=directory, dst_dir_fd=directory) if (tmp_path / "x").mkdir() is None else None
+    (tmp_path / "x").mkdir()
+    os.rename("a", "./x/../b", src_dir_fd=directory, dst_dir_fd=directory)
     os.link("b", "c", src_dir_fd=directory, dst_dir_fd=directory)
     os.symlink("/etc/shadow", "d", dir_fd=directory)
     os.chmod(tmp_path / "b", 0o4711)

@@ -50,9 +50,7 @@ def bundle(tmp_path: Path) -> Path:
     }
     config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (upper / "bin").mkdir(exist_ok=True)
-    yield_path = tmp_path
-    return yield_path
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from phalanx.sensors.kernel._filter cimport Filter
 from phalanx.sensors.kernel._record cimport ph_record
-from phalanx.sensors.kernel._states cimport StateDecoder
+from phalanx.sensors.kernel._arguments cimport ArgumentDecoder
 from phalanx.sensors.kernel._table cimport state
 from phalanx.sensors.kernel._text cimport text
 
 cdef enum:
-    SYMBOLS = 4096
-    SOCKETS = 65536
     OWN = 16
 
 cdef struct spec:
@@ -18,22 +16,10 @@ cdef struct spec:
     int when
     char name[32]
 
-cdef struct symbol:
-    uint64_t value
-    int family
-    text* words
-
-cdef struct socket_memory:
-    uint64_t ino
-    uint64_t peer
-    int role
-
-cdef class Decoder(StateDecoder):
+cdef class Decoder(ArgumentDecoder):
     cdef spec specs[512]
     cdef char kind_names[32][16]
     cdef Filter filter
-    cdef symbol* symbols
-    cdef socket_memory* sockets
     cdef uint32_t own[16]
     cdef int64_t budget
     cdef uint64_t budget_second
@@ -48,16 +34,6 @@ cdef class Decoder(StateDecoder):
     cdef int _within_budget(self, const ph_record* rec, int kind) noexcept nogil
     cdef void _event(self, const ph_record* rec, state* s, const char* kind, const char* type, uint32_t number, int profile) noexcept nogil
     cdef int _candidate(self, state* s, const char* kind) except -1
-    cdef void _string(self, int column, int kind) noexcept nogil
-    cdef void _symbol(self, int column, int family, uint64_t value) noexcept nogil
-    cdef int _ask_symbol(self, symbol* slot, int family, uint64_t value) except -1
-    cdef size_t _resolve(self, int name, int base, char* to) noexcept nogil
-    cdef void _resolved(self, int column, int name, int base) noexcept nogil
-    cdef void _fd(self, const ph_record* rec, int kind) noexcept nogil
-    cdef void _socket(self, const ph_record* rec, int kind) noexcept nogil
-    cdef void _unix_name(self, int column, const char* raw, size_t size) noexcept nogil
-    cdef void _address(self, int column) noexcept nogil
-    cdef int _dns(self) noexcept nogil
     cdef void _call(self, const ph_record* rec) noexcept nogil
     cdef void _cred(self, const ph_record* rec) noexcept nogil
     cdef void _hexadecimal(self, int column, uint64_t value) noexcept nogil
