@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import Response, get
@@ -9,7 +10,7 @@ from litestar import Response, get
 from phalanx.api.access import PageSession, requires
 from phalanx.console.charts import chart
 from phalanx.console.condition import quote
-from phalanx.console.routes.live import detail_of, lineage_of, shell
+from phalanx.console.routes.live import detail_of, lineage_of, shell, side
 from phalanx.console.times import rfc3339, window
 from phalanx.console.view import AnyRequest, make_view, page
 from phalanx.errors import RuleError
@@ -28,16 +29,20 @@ async def events(request: AnyRequest, services: Services, session: PageSession, 
     view = await make_view(request, services, session)
     where = view.query.get("where", "")
     asked = window(view.query, view.now_ns)
+    if request.headers.get("x-part") == "drawer":
+        return await side(services, actor, view)
     error: RuleError | None = None
     found = drawn = None
     facets: tuple[Any, ...] = ()
     try:
         since, until = asked.since_ns, asked.until_ns
-        found = await services.events.search(
-            actor, where=where, cursor=view.query.get("cursor") or None, limit=_PAGE, since_ns=since, until_ns=until
+        found, drawn, facets = await asyncio.gather(
+            services.events.search(
+                actor, where=where, cursor=view.query.get("cursor") or None, limit=_PAGE, since_ns=since, until_ns=until
+            ),
+            services.events.histogram(actor, where=where, buckets=90, since_ns=since, until_ns=until),
+            services.events.facets(actor, where=where, since_ns=since, until_ns=until),
         )
-        drawn = await services.events.histogram(actor, where=where, buckets=90, since_ns=since, until_ns=until)
-        facets = await services.events.facets(actor, where=where, since_ns=since, until_ns=until)
     except RuleError as wrong:
         error = wrong
     detail, detail_error = await detail_of(services, actor, view)

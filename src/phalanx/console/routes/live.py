@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ from phalanx.model.process import Process
 from phalanx.services.events import EventDetail, EventRow, LiveBatch
 from phalanx.services.hub import Services
 
-__all__ = ["HANDLERS", "detail_of", "place", "row_data"]
+__all__ = ["HANDLERS", "detail_of", "place", "row_data", "side"]
 
 _WINDOW_NS = 300 * 1_000_000_000
 _FIRST_ROWS = 100
@@ -40,13 +41,17 @@ async def live(request: AnyRequest, services: Services, session: PageSession, ac
     where = view.query.get("where", "")
     now = time.time_ns()
     since = now - _WINDOW_NS
+    if request.headers.get("x-part") == "drawer":
+        return await side(services, actor, view)
     error: RuleError | None = None
     found = drawn = None
     facets: tuple[Any, ...] = ()
     try:
-        found = await services.events.search(actor, where=where, since_ns=since, until_ns=now, limit=_FIRST_ROWS)
-        drawn = await services.events.histogram(actor, where=where, since_ns=since, until_ns=now, buckets=75)
-        facets = await services.events.facets(actor, where=where, since_ns=since, until_ns=now)
+        found, drawn, facets = await asyncio.gather(
+            services.events.search(actor, where=where, since_ns=since, until_ns=now, limit=_FIRST_ROWS),
+            services.events.histogram(actor, where=where, since_ns=since, until_ns=now, buckets=75),
+            services.events.facets(actor, where=where, since_ns=since, until_ns=now),
+        )
     except RuleError as wrong:
         error = wrong
     detail, detail_error = await detail_of(services, actor, view)
@@ -70,6 +75,20 @@ async def live(request: AnyRequest, services: Services, session: PageSession, ac
         lineage=lineage_of(detail),
         quote=quote,
         cli=_cli(where, "5m"),
+    )
+
+
+async def side(services: Services, actor: Actor, view: View) -> Response[Any]:
+    """Only the drawer of the selected event: opening one asks for nothing else."""
+    detail, failed = await detail_of(services, actor, view)
+    return page(
+        view,
+        "side.html",
+        detail=detail,
+        detail_error=failed,
+        lineage=lineage_of(detail),
+        where=view.query.get("where", ""),
+        quote=quote,
     )
 
 

@@ -1,4 +1,5 @@
-// Links and forms that change only a region: the server answers with the whole page, the region of the same id is taken from it.
+// Links and forms that change only a region: the server answers with the whole page (or, asked by x-part, with
+// the region alone), and the region of the same id is taken from it.
 // Without script they are ordinary links and forms.
 import { parsePage, t, toast } from "./dom.js";
 
@@ -16,14 +17,14 @@ export function onSwap(handler) {
  * Fetch `url` and put its region `selector` in place of ours.
  * @param {string} url
  * @param {string} selector
- * @param {{ push?: boolean, keep?: boolean, quiet?: boolean }} [how]
+ * @param {{ push?: boolean, keep?: boolean, quiet?: boolean, part?: string }} [how]
  */
-export async function swap(url, selector, { push = false, keep = false, quiet = false } = {}) {
+export async function swap(url, selector, { push = false, keep = false, quiet = false, part = "" } = {}) {
   if (!quiet) running?.abort();
   const mine = new AbortController();
   if (!quiet) running = mine;
   try {
-    const answer = await fetch(url, { headers: { accept: "text/html" }, credentials: "same-origin", signal: mine.signal });
+    const answer = await fetch(url, { headers: part ? { accept: "text/html", "x-part": part } : { accept: "text/html" }, credentials: "same-origin", signal: mine.signal });
     const text = await answer.text();
     if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) {
       location.assign(answer.url);
@@ -41,11 +42,17 @@ export async function swap(url, selector, { push = false, keep = false, quiet = 
     old.replaceWith(document.adoptNode(fresh));
     if (push) {
       history.pushState(null, "", answer.redirected ? answer.url : url);
-      document.title = page.title;
+      if (page.title) document.title = page.title;
+    }
+    if (part) {
+      const chosen = new URL(location.href).searchParams.get("sel");
+      for (const row of document.querySelectorAll(".evs [data-id]")) {
+        if (row.getAttribute("data-id") === chosen) row.setAttribute("aria-current", "true");
+        else row.removeAttribute("aria-current");
+      }
     }
     if (scroll) scrollTo(scroll[0] ?? 0, scroll[1] ?? 0);
     for (const handler of after) handler(fresh);
-    if (focus) document.querySelector(`[data-id="${CSS.escape(focus)}"] a`)?.dispatchEvent(new Event("keep-focus"));
     if (focus) /** @type {HTMLElement | null} */ (document.querySelector(`[data-id="${CSS.escape(focus)}"] a`))?.focus({ preventScroll: true });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") return;
@@ -60,7 +67,7 @@ document.addEventListener("click", (event) => {
   const selector = link.dataset["swap"];
   if (!selector) return;
   event.preventDefault();
-  void swap(link.href, selector, { push: true, keep: "keep" in link.dataset });
+  void swap(link.href, selector, { push: true, keep: "keep" in link.dataset, part: link.dataset["part"] ?? "" });
 });
 
 addEventListener("popstate", () => void swap(location.href, "#page", { keep: true }));
