@@ -227,10 +227,12 @@ def _hierarchies() -> list[Path]:
 
 def _remove_cgroups(name: str) -> None:
     for point in _hierarchies():
-        path = point / CGROUP / name
-        if path.is_dir():
-            with contextlib.suppress(OSError):  # a process in it is still ending: the next sweep takes it
-                path.rmdir()
+        for path in (point / CGROUP / name, point / CGROUP):
+            if path.is_dir():
+                with contextlib.suppress(
+                    OSError
+                ):  # a process in it is still ending, or another run is under way: a sweep takes it
+                    path.rmdir()
 
 
 def sweep() -> int:

@@ -34,6 +34,10 @@ def perform(name: str, *, twin: bool = False) -> Performed:
         raise UnavailableError(
             "simulations need root: they make namespaces of their own", hint="sudo phalanx simulate run …"
         )
+    if act.container:
+        from phalanx.respond.simulate.container import sweep
+
+        sweep()  # what a run that was killed left
     os.setsid()  # no controlling terminal: an act must not depend on who started it
     began = time.time_ns()
     code = on_stage(act.twin if twin else act.attack)
