@@ -50,8 +50,6 @@ class Component(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True: a lock file or manifest asks for it; False: it is installed there."""
     development: bool = False
     """Needed to build or test only."""
-    symbols: tuple[str, ...] = ()
-    """Functions that it holds and that an advisory might name (Go programs)."""
 
     @property
     def purl(self) -> str:

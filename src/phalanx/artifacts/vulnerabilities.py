@@ -62,8 +62,8 @@ class Vulnerability(Struct, frozen=True, kw_only=True, omit_defaults=True):
     decision: Decision = "track"
     rank: int = 0
     reasons: tuple[str, ...] = ()
-    reachable_symbols: tuple[str, ...] = ()
-    """Vulnerable functions that the program contains; empty when not known."""
+    symbols: tuple[str, ...] = ()
+    """Functions that hold the flaw, where an advisory names them; at most 20."""
     suppressed: str = ""
     """Why it does not count: an ignore rule's or VEX statement's reason; empty when it counts."""
 
@@ -117,7 +117,6 @@ def _vulnerability(flaw: str, component: Component, hits: list[Hit], signal: Sig
     )
     ranking = decide(severity, signal, fixable=bool(fixed))
     title = next((hit.advisory.summary for hit in hits if hit.advisory.summary), "") or (signal.title if signal else "")
-    held = set(component.symbols)
     return Vulnerability(
         id=flaw,
         component=component,
@@ -151,5 +150,5 @@ def _vulnerability(flaw: str, component: Component, hits: list[Hit], signal: Sig
         decision=ranking.decision,
         rank=ranking.score,
         reasons=ranking.reasons,
-        reachable_symbols=tuple(sorted(held.intersection(symbol for hit in hits for symbol in hit.symbols))),
+        symbols=tuple(dict.fromkeys(symbol for hit in hits for symbol in hit.symbols))[:20],
     )
