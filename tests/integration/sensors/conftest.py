@@ -36,7 +36,7 @@ def wait(sensor: KernelSensor) -> Wait:
         for event in seen:
             if condition(event):
                 return event
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             fresh = sensor.poll(0.02).candidates
             seen.extend(fresh)

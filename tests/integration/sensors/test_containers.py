@@ -67,7 +67,7 @@ def run(bundle: Path, id: str, *argv: str, user: int = 1234) -> subprocess.Popen
     return subprocess.Popen(["runc", "run", id], cwd=bundle, stdout=subprocess.DEVNULL)
 
 
-def collect(sensor: KernelSensor, done, seconds: float = 5.0) -> list[Event]:
+def collect(sensor: KernelSensor, done, seconds: float = 20.0) -> list[Event]:
     seen: list[Event] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -89,7 +89,7 @@ def test_processes_carry_the_container_its_users_and_whether_the_program_is_in_t
     try:
         with KernelSensor(agent=AgentId("00112233445566aa"), host="test", container=directory.lookup) as sensor:
             running = run(
-                bundle, id, "/bin/sh", "-c", "mkdir /x; cp /bin/busybox /x/sleep; /x/sleep 0.7; /bin/id", user=0
+                bundle, id, "/bin/sh", "-c", "mkdir /x; cp /bin/busybox /x/sleep; /x/sleep 1.5; /bin/id", user=0
             )
             seen = collect(
                 sensor,
@@ -124,7 +124,7 @@ def test_processes_carry_the_container_its_users_and_whether_the_program_is_in_t
 def test_names_come_from_the_containers_own_passwd(bundle: Path) -> None:
     id = secrets.token_hex(32)
     with KernelSensor(agent=AgentId("00112233445566aa"), host="test") as sensor:
-        running = run(bundle, id, "/bin/sh", "-c", "/bin/sleep 0.3")
+        running = run(bundle, id, "/bin/sh", "-c", "/bin/sleep 2")
         seen = collect(
             sensor,
             lambda all: any(

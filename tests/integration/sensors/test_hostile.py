@@ -21,6 +21,11 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs_kernel]
 AGENT = AgentId("00112233445566aa")
 
 
+def told_of(losses: list[Loss], cause: str) -> list[int]:
+    """How many each Loss of this cause tells."""
+    return [loss.count or 0 for loss in losses if loss.cause == cause]
+
+
 def test_two_megabytes_of_arguments_are_cut_and_say_so(wait) -> None:
     longest = "x" * 131_000
     subprocess.run(["/bin/true", "needle", *[longest] * 14], check=True)
@@ -104,6 +109,12 @@ def test_what_a_full_ring_refuses_is_counted_by_cpu_told_as_an_event_and_never_a
             events += harvest.candidates
             recorded += rebuild(harvest.batch) if harvest.batch else []
         after = sensor.statistics()
+        deadline = time.monotonic() + 20
+        while sum(told_of(losses, "ring_full")) < after.lost["ring_full"] and time.monotonic() < deadline:
+            harvest = sensor.poll(0.02)  # counters are turned into events once a second
+            losses += harvest.losses
+            recorded += rebuild(harvest.batch) if harvest.batch else []
+        latest = sensor.statistics()
     lost = after.lost["ring_full"] - before.lost["ring_full"]
     opens = [
         e
@@ -111,7 +122,9 @@ def test_what_a_full_ring_refuses_is_counted_by_cpu_told_as_an_event_and_never_a
         if isinstance(e, Open) and e.process.pid == flood.pid and e.fd and e.fd.name == "/dev/null" and e.is_write
     ]
     assert lost > 10_000
-    assert sum(loss.count or 0 for loss in losses if loss.cause == "ring_full") == lost
+    assert lost <= sum(told_of(losses, "ring_full")) <= latest.lost["ring_full"], (
+        "others may lose meanwhile, nothing is told twice"
+    )
     assert sum(after.lost_by_cpu.values()) == after.lost["ring_full"]
     # seen + lost is everything; what other processes lost meanwhile is in the count, too
     assert len(opens) + lost >= 60_000
@@ -119,7 +132,8 @@ def test_what_a_full_ring_refuses_is_counted_by_cpu_told_as_an_event_and_never_a
         "an exec finds room that opens may not take"
     )
     told = [e for e in recorded if isinstance(e, Loss)]
-    assert [(e.count, e.by_cpu) for e in told] == [(e.count, e.by_cpu) for e in losses]
+    assert [(e.count, e.by_cpu) for e in told] == [(e.count, e.by_cpu) for e in losses][: len(told)]
+    assert told
 
 
 def test_a_flood_that_no_rule_wants_cannot_fill_the_history_nor_hide_what_a_rule_wants(rebuild, tmp_path: Path) -> None:
@@ -133,7 +147,7 @@ def test_a_flood_that_no_rule_wants_cannot_fill_the_history_nor_hide_what_a_rule
         recorded = 0
         candidates: list[Event] = []
         losses: list[Loss] = []
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             harvest = sensor.poll(0.01)
             candidates += harvest.candidates
@@ -145,8 +159,12 @@ def test_a_flood_that_no_rule_wants_cannot_fill_the_history_nor_hide_what_a_rule
             if flood.poll() is not None and any(loss.cause == "rate_guard" for loss in losses) and candidates:
                 deadline = min(deadline, time.monotonic() + 1.2)
         guarded = sensor.statistics().lost["rate_guard"]
+        deadline = time.monotonic() + 20
+        while sum(told_of(losses, "rate_guard")) < guarded and time.monotonic() < deadline:
+            losses += sensor.poll(0.02).losses
+        latest = sensor.statistics().lost["rate_guard"]
     assert [e.fd.name for e in candidates if isinstance(e, Open)] == [str(secret)]
-    assert guarded == sum(loss.count or 0 for loss in losses if loss.cause == "rate_guard") > 0
+    assert 0 < guarded <= sum(told_of(losses, "rate_guard")) <= latest
     assert recorded < 60_000
 
 
