@@ -40,11 +40,16 @@ def pathlib_paths(module: ModuleType) -> None:
         table.put(path, table.ranges(path._str) or pieces, op, (path._str,))
 
     def wrapper_for(name: str) -> Callable[[Any], Callable[..., Any]]:
-        op = "resolve" if name in ("resolve", "absolute") else "path"
+        op = "resolve" if name in ("resolve", "absolute", "expanduser") else "path"
 
         def make(original: Any) -> Callable[..., Any]:
             def wrapper(self: Any, *args: Any, **keywords: Any) -> Any:
-                result = original(self, *args, **keywords)
+                if op == "resolve" and ON:
+                    # Resolving looks at files itself (3.12 calls `stat`); that is the check, not the use.
+                    with runtime.Busy(None):
+                        result = original(self, *args, **keywords)
+                else:
+                    result = original(self, *args, **keywords)
                 if ON:
                     table = CURRENT.get()
                     if table is not None and len(table):
