@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,15 @@ class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("hub", timeout=timeout)
         self._path = path
+        self.peer = 0
+        """Pid of who listens, as the kernel tells it (SO_PEERCRED)."""
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:
             self.sock.connect(str(self._path))
+            self.peer = struct.unpack("3i", self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         except OSError:
             self.sock.close()
             raise
@@ -42,6 +46,11 @@ class HubLink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: _UnixConnection | None = None
+
+    @property
+    def hub_pid(self) -> int | None:
+        """Pid of the hub at the other end; None while there is no connection."""
+        return self._connection.peer or None if self._connection is not None else None
 
     def deliver(self, route: str, identity: str, body: bytes, content_type: str) -> None:
         """Post ``body`` and return once the hub acknowledged it as durable under ``identity``.

@@ -91,6 +91,11 @@ class Outbox:
             failures = 0
             self.spool.forget(entry.id)
 
+    @property
+    def hub_pid(self) -> int | None:
+        """Pid of the hub that it delivers to; None while there is none."""
+        return self._link.hub_pid
+
     def stop(self) -> None:
         """Ask the thread to end once the spool is empty or the hub does not answer."""
         self._stop.set()

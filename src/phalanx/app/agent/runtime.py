@@ -56,6 +56,7 @@ class AgentRuntime:
         self._keeper = RuleKeeper(state)
         self._offered: queue.Queue[tuple[RuleBundle, RuleSet]] = queue.Queue(maxsize=1)
         self._batches, self._reports = outboxes(state, socket, say)
+        self._hub: int | None = None
         self._rules_link = HubLink(socket)
         self._commands_link = HubLink(socket)
         bundle = self._keeper.last_good()
@@ -117,6 +118,7 @@ class AgentRuntime:
             now = time.monotonic()
             if now >= next_status:
                 next_status = now + _STATUS_EVERY_S
+                self._know_own()
                 processes = None
                 if now >= next_processes:
                     next_processes = now + _PROCESSES_EVERY_S
@@ -138,6 +140,13 @@ class AgentRuntime:
         if harvest.candidates:
             self._status.decided(now_ns - harvest.candidates[0].ts_ns, len(harvest.candidates))
         return detections
+
+    def _know_own(self) -> None:
+        """The hub writes down what it is sent; recorded, that would be sent again, for ever. What rules want of it is judged all the same."""
+        hub = self._reports.hub_pid
+        if hub is not None and hub != self._hub:
+            self._hub = hub
+            self._sensor.set_own_processes([hub])
 
     def _living(self) -> list[Process]:
         """What lives, without parents (``ppid`` tells them); containers in which nothing lives any more have ended."""
