@@ -156,12 +156,12 @@ def log(request: Request, rule: str, bit: int, sink: str, values: list[Any], arg
         frame = frame.f_back
     if frame is None or scope is None or not scope.has(frame.f_code.co_filename) or not values:
         return
-    message = values[0]
+    message, given = values[0].msg, values[0].args
     found = engine.unsafe(request, message, bit)
     if found:
         engine.report(rule, sink, message, found, frame)
         return
-    arguments = values[1] if len(values) > 1 and isinstance(values[1], tuple) else ()
+    arguments = given if isinstance(given, tuple) else ()
     if isinstance(message, str):
         kinds = re.findall(r"%[-#0 +]*\d*(?:\.\d+)?([a-zA-Z])", message)
         for kind, value in zip(kinds, arguments, strict=False):

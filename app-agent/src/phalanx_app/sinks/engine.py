@@ -271,7 +271,7 @@ def sink_wrapper(entry: dict[str, Any]) -> Callable[[Any], Callable[..., Any]]:
     check = getattr(checks, entry["check"]) if "check" in entry else None
     needs_taint = bit != 0
     # These look deeper than at the arguments and their members, so they are always asked.
-    flat = needs_taint and entry.get("check") not in ("nosql", "prompt", "url", "redirect", "sax", "lxml", "yaml")
+    flat = needs_taint and entry.get("check") not in ("nosql", "prompt", "log", "url", "redirect", "sax", "lxml", "yaml")
 
     def make(original: Any) -> Callable[..., Any]:
         def wrapper(*args: Any, **keywords: Any) -> Any:
