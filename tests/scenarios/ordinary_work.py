@@ -227,7 +227,16 @@ def ssh_work(work: Path, _: bool) -> None:
                 "-o",
                 "ListenAddress=127.0.0.1",
             ),
-            *("-o", f"AuthorizedKeysFile={keys / 'allowed'}", "-o", "StrictModes=no", "-o", "UsePAM=no"),
+            *(
+                "-o",
+                f"AuthorizedKeysFile={keys / 'allowed'}",
+                "-o",
+                "StrictModes=no",
+                "-o",
+                "UsePAM=no",
+                "-o",
+                "Subsystem=sftp internal-sftp",
+            ),
         ],
         stderr=subprocess.DEVNULL,
     )
