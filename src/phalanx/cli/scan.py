@@ -297,7 +297,7 @@ def _inspectors(scanners: set[str], options: dict[str, Any]) -> tuple[Any, ...]:
 def _run(look: Callable[[GroupsOf, tuple[Any, ...]], Inventory], options: dict[str, Any]) -> int:
     """Look, match, judge, print; the exit code of ``phalanx.cli.main``'s table."""
     from phalanx.artifacts.report import Report
-    from phalanx.errors import UsageError
+    from phalanx.errors import UnavailableError, UsageError
     from phalanx.version import VERSION
 
     scanners = _scanners(options)
@@ -308,11 +308,19 @@ def _run(look: Callable[[GroupsOf, tuple[Any, ...]], Inventory], options: dict[s
     database_time = ""
     attributions: tuple[str, ...] = ()
     inspectors = _inspectors(scanners, options)
+    database = None
+    missing: UnavailableError | None = None
     if "vulnerability" in scanners:
         from phalanx.advisories.database import Database, default_path
         from phalanx.artifacts.vulnerabilities import vulnerabilities
 
-        database = Database(options["database"] or default_path())
+        try:
+            database = Database(options["database"] or default_path())
+        except UnavailableError as error:
+            if options["database"]:
+                raise
+            missing = error  # the rest is done all the same, and the exit code says that it is not the whole
+    if database is not None:
         inventory = look(database.groups_of_artifact, inspectors)
         found = vulnerabilities(inventory.components, database)
         database_time = _utc(database.created)
@@ -334,6 +342,9 @@ def _run(look: Callable[[GroupsOf, tuple[Any, ...]], Inventory], options: dict[s
     )
     report = _judged(report, options, now[:10])
     _write(report, "json" if options["as_json"] else options["format_"], options["output"])
+    if missing is not None:
+        click.echo(f"phalanx: vulnerabilities were not looked for: {missing.message}\n  → {missing.hint}", err=True)
+        return missing.exit_code
     return _exit_code(report, options["fail_on"])
 
 

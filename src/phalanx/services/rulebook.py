@@ -7,19 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from phalanx.errors import UsageError
 from phalanx.model.report import RuleBundle
 from phalanx.services.threats import RuleText
+from phalanx.text.yaml import load_yaml
 
 __all__ = ["MAX_RULE_BYTES", "bundle_of", "index_rules", "read_brought_files", "rule_text"]
 
 MAX_RULE_BYTES: Final = 8 << 20
 """All rule files together are not larger."""
-
-# The C loader where there is one: the reader of rule files proper is phalanx.language; this one only picks up words for people.
-_Loader: Final[type[Any]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def bundle_of(files: Sequence[tuple[str, str]], disabled: Iterable[str]) -> RuleBundle:
@@ -59,8 +55,8 @@ def index_rules(files: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, text in files:
         try:
-            content = yaml.load(text, Loader=_Loader)  # noqa: S506 — a safe loader, chosen above
-        except (yaml.YAMLError, RecursionError):
+            content = load_yaml(text)
+        except ValueError:
             continue
         for item in content if isinstance(content, list) else ():
             if not isinstance(item, dict) or not isinstance(item.get("rule"), str):
