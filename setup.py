@@ -19,7 +19,12 @@ def extension(source: str) -> Extension:
     name = source.removeprefix("src/").removesuffix(".pyx").replace("/", ".")
     beside = Path(source).parent
     depends = sorted(str(path) for pattern in ("*.pxd", "**/*.h") for path in beside.glob(pattern))
-    return Extension(name, [source], depends=depends, extra_compile_args=["-O2", "-g0"])
+    return Extension(
+        name,
+        [source],
+        depends=depends,
+        extra_compile_args=["-O2", "-g0", "-Wno-sign-compare", "-Wno-discarded-qualifiers"],
+    )
 
 
 setup(

@@ -362,7 +362,7 @@ OCSF_CLASS: Final[dict[str, int]] = {
 }
 """OCSF 1.8 class of each kind; a kind that is not here has none (``record`` names its own, ``loss`` is ours)."""
 
-_DECODER = msgspec.json.Decoder(Event)
+_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _ENCODER = msgspec.json.Encoder()
 
 

@@ -9,7 +9,17 @@ from phalanx.model.detection import Detection
 from phalanx.model.event import Loss
 from phalanx.model.process import Process
 
-__all__ = ["Acknowledgement", "AgentStatus", "Command", "CommandResult", "Feature", "LossCount", "Report", "RuleBundle", "RuleCost"]
+__all__ = [
+    "Acknowledgement",
+    "AgentStatus",
+    "Command",
+    "CommandResult",
+    "Feature",
+    "LossCount",
+    "Report",
+    "RuleBundle",
+    "RuleCost",
+]
 
 
 class Feature(Struct, frozen=True, kw_only=True):

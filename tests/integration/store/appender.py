@@ -1,7 +1,8 @@
 """A process to be killed: appends batches to an event store or records to a spool, and tells each acknowledgement on its standard output.
 
 ``python appender.py store|spool ROOT FIRST KILL``: FIRST is the number of its first batch, KILL ``never`` or ``CALL:before|after:N``: it kills itself
-with SIGKILL before or after its N-th call of ``os.CALL`` (``fdatasync``, ``fsync``, ``rename``, ``unlink`` …), which are the instants between write, fsync and rename.
+with SIGKILL before or after its N-th call of ``os.CALL`` (``fdatasync``, ``fsync``, ``rename``, ``unlink`` …), which are the instants between write,
+fsync and rename.
 """
 
 from __future__ import annotations
