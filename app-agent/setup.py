@@ -7,6 +7,7 @@ setup(
         Extension(
             "phalanx_app.taint._native",
             ["src/phalanx_app/taint/_native.c"],
+            depends=["src/phalanx_app/taint/_table.h"],
             extra_compile_args=[
                 "-O2",
                 "-Wall",

@@ -28,8 +28,8 @@ __all__ = ["COMMANDS", "LazyGroup", "main"]
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("phalanx.cli.up:up", "Start hub and agent on this machine and print the login link."),
-    "hub": ("phalanx.cli.up:hub", "Run the hub alone: API, console, stores. Needs no privileges."),
-    "agent": ("phalanx.cli.up:agent", "Run the node agent alone: kernel sensor and rules. Needs root."),
+    "hub": ("phalanx.cli.up:hub", "Run the hub alone (API, console, stores), without privileges."),
+    "agent": ("phalanx.cli.up:agent", "Run the node agent alone (kernel sensor, rules), as root."),
     "status": ("phalanx.cli.status:status", "Say what is seen, what is not, and why."),
     "events": ("phalanx.cli.events:events", "Search the history of events."),
     "findings": ("phalanx.cli.findings:findings", "List, show and judge findings."),

@@ -75,7 +75,7 @@ def up(state_dir: Path | None, address: str | None, config: Path | None, hub_use
 @_ADDRESS
 @_CONFIG
 def hub(state_dir: Path | None, socket: Path | None, address: str | None, config: Path | None) -> int:
-    """Run the hub alone: API, console, stores. Needs no privileges."""
+    """Run the hub alone (API, console, stores), without privileges."""
     from phalanx.app.config import load_config
     from phalanx.app.hub import run_hub
 
@@ -95,7 +95,7 @@ def hub(state_dir: Path | None, socket: Path | None, address: str | None, config
 @_STATE
 @_SOCKET
 def agent(state_dir: Path | None, socket: Path | None) -> int:
-    """Run the node agent alone: kernel sensor and rules. Needs root."""
+    """Run the node agent alone (kernel sensor, rules), as root."""
     from phalanx.app.agent import run_agent
 
     state = (state_dir or _default_state()).absolute()

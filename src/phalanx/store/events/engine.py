@@ -96,12 +96,11 @@ class Engine:
             if cancel is not None and cancel.cancelled:
                 raise LimitError("the query was cancelled")
             yield cursor
+            if late.is_set():  # it ended between two interruptions: the limit holds all the same
+                raise _too_long(time_limit_s)
         except duckdb.InterruptException as error:
             if late.is_set():
-                raise LimitError(
-                    f"the query took longer than {time_limit_s:g} seconds",
-                    hint="ask for a shorter time, fewer kinds of events, or raise the limit",
-                ) from error
+                raise _too_long(time_limit_s) from error
             raise LimitError("the query was cancelled") from error
         except duckdb.OutOfMemoryException as error:
             raise LimitError(
@@ -117,3 +116,10 @@ class Engine:
         """Ends the engine and clears its temporary directory."""
         self._database.close()
         shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def _too_long(time_limit_s: float | None) -> LimitError:
+    return LimitError(
+        f"the query took longer than {time_limit_s:g} seconds",
+        hint="ask for a shorter time, fewer kinds of events, or raise the limit",
+    )
