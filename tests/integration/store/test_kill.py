@@ -80,7 +80,7 @@ def compare_store(root: Path, ledger: Ledger) -> None:
         seen: Counter[int] = Counter()
         cursor = ""
         while True:
-            answer = store.query(EventQuery(fields=("seq",), limit=10_000, cursor=cursor))
+            answer = store.query(EventQuery(fields=("seq",), limit=2_000, cursor=cursor))
             seen.update(row["seq"] for row in answer.rows())
             if answer.cursor is None:
                 break
