@@ -48,10 +48,13 @@ def _lines(report: Report, colour: bool, width: int) -> Iterator[str]:
         for severity in [*reversed([str(one) for one in Severity]), "unrated"]
         if severities[severity]
     ]
-    yield (
-        f"{len(counting)} vulnerabilities: act {decisions['act']}, attend {decisions['attend']}, track {decisions['track']}"
-        + (f" ({', '.join(words)})" if words else "")
-    )
+    if report.database or counting:
+        yield (
+            f"{len(counting)} vulnerabilities: act {decisions['act']}, attend {decisions['attend']}, track {decisions['track']}"
+            + (f" ({', '.join(words)})" if words else "")
+        )
+    else:
+        yield "vulnerabilities were not looked for"
     yield ""
     yield from _rows(counting, colour, width)
     yield from _advice(report)
