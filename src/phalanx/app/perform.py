@@ -2,7 +2,7 @@
 
 Agent and supervisor hold the two ends of a socket pair that nobody else can open. The agent writes the id of a simulation and a newline; the
 supervisor, which alone is fully root, starts ``phalanx simulate perform ID`` as a child of its own and writes back one JSON line
-(:class:`Performed`). Nothing but an id that the child knows can be asked for, and the simulations are harmless by design.
+(:class:`~phalanx.respond.simulate.perform.Performed`). Nothing but an id that the child knows can be asked for, and the simulations are harmless by design.
 """
 
 from __future__ import annotations
@@ -18,27 +18,17 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from phalanx.errors import UnavailableError
+from phalanx.respond.simulate.perform import Performed
 
-__all__ = ["ENVIRONMENT", "Performed", "Performer", "Stage"]
+__all__ = ["ENVIRONMENT", "Performer", "Stage"]
 
 ENVIRONMENT: Final = "PHALANX_PERFORM_FD"
 """Names the agent's end of the socket pair."""
 _ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LONGEST_S: Final = 60.0
 _MAX_LINE: Final = 4096
-
-
-class Performed(Struct, frozen=True, kw_only=True):
-    """What became of one simulation."""
-
-    id: str
-    ts_ns: int = 0
-    """When the act began, UTC ns; 0 when it did not begin."""
-    error: str = ""
-    """Why it could not be performed; empty when it was."""
 
 
 class Stage:

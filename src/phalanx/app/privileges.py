@@ -14,53 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from phalanx.errors import SensorError, UnavailableError
+from phalanx.model.capabilities import CAPABILITIES
 
-__all__ = ["AGENT_CAPABILITIES", "CAPABILITIES", "capabilities_of", "confine", "ensure_user", "keep_only", "names_of"]
+__all__ = ["AGENT_CAPABILITIES", "capabilities_of", "confine", "ensure_user", "keep_only", "names_of"]
 
-CAPABILITIES: Final[tuple[str, ...]] = (
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-)
-"""Names by number, without ``CAP_``."""
+_NAMES: Final = tuple(name.lower() for name in CAPABILITIES)
 
 AGENT_CAPABILITIES: Final = frozenset(
     {
@@ -100,9 +58,7 @@ def _prctl(option: int, argument: int = 0) -> int:
 
 def names_of(mask: int) -> frozenset[str]:
     """The capabilities in a bit mask; an unnamed bit is ``cap_<n>``."""
-    return frozenset(
-        CAPABILITIES[bit] if bit < len(CAPABILITIES) else f"cap_{bit}" for bit in range(64) if mask >> bit & 1
-    )
+    return frozenset(_NAMES[bit] if bit < len(_NAMES) else f"cap_{bit}" for bit in range(64) if mask >> bit & 1)
 
 
 def capabilities_of(pid: int | str = "self") -> dict[str, frozenset[str]]:
@@ -133,7 +89,7 @@ def confine(keep: Iterable[str] = (), *, user: tuple[int, int] | None = None, di
         die_with_parent: have TERM sent to this process when its parent ends.
     """
     kept = set(keep)
-    for number, name in enumerate(CAPABILITIES):
+    for number, name in enumerate(_NAMES):
         if name not in kept:
             _prctl(_PR_CAPBSET_DROP, number)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
@@ -156,7 +112,7 @@ def keep_only(keep: Iterable[str]) -> frozenset[str]:
     confine(keep, die_with_parent=False)
     permitted = capabilities_of()["permitted"]
     mask = 0
-    for number, name in enumerate(CAPABILITIES):
+    for number, name in enumerate(_NAMES):
         if name in keep and name in permitted:
             mask |= 1 << number
     header = _Header(_VERSION_3, 0)

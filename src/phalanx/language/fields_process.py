@@ -7,59 +7,15 @@ from operator import attrgetter
 from typing import Any, Final
 
 from phalanx.language.fields import Access, Field, FieldType, Getter, Need, Ref, absent
+from phalanx.model.capabilities import CAPABILITIES
 from phalanx.model.event import Event
 from phalanx.model.process import MAX_ANCESTORS, Process
 from phalanx.model.values import UNKNOWN
 
-__all__ = ["CAPABILITIES", "FIELDS", "boot_time", "capability_names", "register_boot"]
+__all__ = ["FIELDS", "boot_time", "capability_names", "register_boot"]
 
 _PROCESS: Final[frozenset[Need]] = frozenset({"process"})
 _LINEAGE: Final[frozenset[Need]] = frozenset({"process", "lineage"})
-
-CAPABILITIES: Final = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-]
-"""Names by bit (include/uapi/linux/capability.h), without ``CAP_``."""
 
 _CAPABILITY_TEXT: dict[int, str] = {}
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from phalanx.app.privileges import AGENT_CAPABILITIES, CAPABILITIES, capabilities_of, confine, names_of
+from phalanx.app.privileges import AGENT_CAPABILITIES, capabilities_of, confine, names_of
 from phalanx.app.readable import blocked_by, needed_distributions
+from phalanx.model.capabilities import CAPABILITIES
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 REPORT = """

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from phalanx.model.capabilities import CAPABILITIES
+
 __all__ = ["Family", "render"]
 
 
@@ -228,50 +230,7 @@ _MOVE_MOUNT: Final = (
     (0x10, "MOVE_MOUNT_T_SYMLINKS"),
     (0x40, "MOVE_MOUNT_T_EMPTY_PATH"),
 )
-_CAPABILITY_NAMES: Final = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-]
-_CAPABILITIES: Final = tuple((1 << bit, f"CAP_{name}") for bit, name in enumerate(_CAPABILITY_NAMES))
+_CAPABILITIES: Final = tuple((1 << bit, f"CAP_{name}") for bit, name in enumerate(CAPABILITIES))
 
 _BITS: Final = {
     Family.CLONE: _CLONE,

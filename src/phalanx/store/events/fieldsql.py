@@ -10,7 +10,7 @@ from phalanx.language.event_types import CATEGORY
 from phalanx.language.fields import Ref
 from phalanx.language.fields_event import ARGUMENTS, argument_columns
 from phalanx.language.fields_fd import TYPES
-from phalanx.language.fields_process import CAPABILITIES
+from phalanx.model.capabilities import CAPABILITIES
 from phalanx.store.events.schema import COLUMNS
 
 __all__ = ["Fragment", "column_fragment", "field_fragment"]
