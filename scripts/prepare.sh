@@ -38,6 +38,9 @@ if [ "$what" = dev ]; then
     need iproute2 test -x /sbin/ip
     need debootstrap test -x /usr/sbin/debootstrap
     need openssh-client command -v ssh-keygen
+    need buildah command -v buildah
+    need docker-registry command -v docker-registry
+    need logrotate command -v logrotate
     noto() { ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc; }
     need fonts-noto-cjk noto
 fi
