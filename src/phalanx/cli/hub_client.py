@@ -10,7 +10,6 @@ import functools
 import http.client
 import os
 import re
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import click
 import msgspec
 
+from phalanx.app.unix import UnixConnection
 from phalanx.errors import (
     AuthenticationError,
     ConflictError,
@@ -44,18 +44,6 @@ _SOCKETS: Final = (Path("/run/phalanx/hub.sock"), Path("~/.local/state/phalanx/r
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("hub", timeout=_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket's path."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 class HubClient:
     """Calls to one hub."""
 
@@ -68,7 +56,7 @@ class HubClient:
     def _connection(self) -> http.client.HTTPConnection:
         if self._url is None:
             self._socket = self._socket or _find_socket()  # only now: a command may turn out not to need a hub
-            return _UnixConnection(self._socket)
+            return UnixConnection(self._socket, _TIMEOUT_S)
         parts = urlsplit(self._url)
         if parts.scheme == "https" and parts.hostname:
             return http.client.HTTPSConnection(

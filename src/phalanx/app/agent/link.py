@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import socket
-import struct
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from phalanx.app.unix import UnixConnection
 from phalanx.errors import CorruptError, LimitError, UnavailableError
 from phalanx.model.report import Acknowledgement, Command, CommandResult, RuleBundle
 
@@ -20,32 +19,12 @@ _LONG_POLL_S: Final = 30.0
 _LARGEST_ANSWER: Final = 16 << 20
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection whose transport is a Unix stream socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("hub", timeout=timeout)
-        self._path = path
-        self.peer = 0
-        """Pid of who listens, as the kernel tells it (SO_PEERCRED)."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-            self.peer = struct.unpack("3i", self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        except OSError:
-            self.sock.close()
-            raise
-
-
 class HubLink:
     """Calls of one thread to the hub; keeps its connection, opens it again after any failure. Not thread-safe: one for each thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection: _UnixConnection | None = None
+        self._connection: UnixConnection | None = None
 
     @property
     def hub_pid(self) -> int | None:
@@ -129,7 +108,7 @@ class HubLink:
     ) -> tuple[int, bytes]:
         try:
             if self._connection is None:
-                self._connection = _UnixConnection(self._path, timeout)
+                self._connection = UnixConnection(self._path, timeout)
             self._connection.request(method, route, body=body, headers=headers)
             response = self._connection.getresponse()
             answer = response.read(_LARGEST_ANSWER)

@@ -23,16 +23,16 @@ class RuleKeeper:
     def __init__(self, state: Path) -> None:
         self._path = state / _KEPT
 
-    def last_good(self) -> RuleBundle:
-        """The bundle to start with; phalanx's own rules when none was kept or it cannot be used."""
+    def last_good(self) -> tuple[RuleBundle, RuleSet]:
+        """The bundle to start with, compiled; phalanx's own rules when none was kept or it cannot be used."""
         try:
             bundle = msgspec.json.decode(self._path.read_bytes(), type=RuleBundle)
-            compile_bundle(bundle)
+            return bundle, compile_bundle(bundle)
         except (OSError, msgspec.DecodeError, PhalanxError):
             from phalanx.content import rule_files
 
-            return RuleBundle(version="built-in", files=tuple(rule_files()))
-        return bundle
+            bundle = RuleBundle(version="built-in", files=tuple(rule_files()))
+            return bundle, compile_bundle(bundle)
 
     def keep(self, bundle: RuleBundle) -> None:
         """Write ``bundle`` so that a torn write leaves the former one.

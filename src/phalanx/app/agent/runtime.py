@@ -59,8 +59,7 @@ class AgentRuntime:
         self._hub: int | None = None
         self._rules_link = HubLink(socket)
         self._commands_link = HubLink(socket)
-        bundle = self._keeper.last_good()
-        ruleset = compile_bundle(bundle)
+        bundle, ruleset = self._keeper.last_good()
         self._status = StatusKeeper(identity, bundle.version)
         self._containers = ContainerDirectory()
         self._engine = Engine(ruleset)

@@ -10,7 +10,19 @@ from typing import Final
 
 from phalanx.respond.simulate.stage import Stage, find_program, python_program
 
-__all__ = ["APPEND", "READ", "SPAWN", "Act", "Performance", "copy_of", "reads", "started_by", "stray_python", "writes"]
+__all__ = [
+    "APPEND",
+    "READ",
+    "SPAWN",
+    "Act",
+    "Performance",
+    "copy_of",
+    "ignored",
+    "reads",
+    "started_by",
+    "stray_python",
+    "writes",
+]
 
 Performance = Callable[[Stage], None]
 
@@ -30,6 +42,10 @@ class Act:
 READ: Final = "import sys\nwith open(sys.argv[1], 'rb') as file:\n    file.read(64)\n"
 APPEND: Final = "import sys\nwith open(sys.argv[1], 'a') as file:\n    file.write('# simulation\\n')\n"
 SPAWN: Final = "import subprocess, sys\nsubprocess.run(sys.argv[1:], check=True)\n"
+
+
+def ignored(code: int) -> None:
+    """Take an exit code that says nothing: the kernel may refuse, the attempt is the act."""
 
 
 def copy_of(stage: Stage, program: str, name: str, directory: str | None = None) -> str:

